@@ -1,0 +1,1 @@
+"""One file per action; each imports only engine.action, engine.model and engine.errors."""

@@ -1,0 +1,1 @@
+"""Rulewave: signed panel events in, deeds out."""

@@ -1,0 +1,172 @@
+"""The nouns, frozen: a change is a new value. Moments are microseconds (UTC, since 1970)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+class State(StrEnum):
+    """Where a run stands: pending → queued → running → pending again, or an end."""
+
+    PENDING = "pending"
+    QUEUED = "queued"
+    RUNNING = "running"
+    ON_HOLD = "on hold"
+    SUCCEEDED = "succeeded"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+OPEN_STATES = (State.PENDING, State.QUEUED, State.RUNNING, State.ON_HOLD)
+
+
+class Verdict(StrEnum):
+    """What a rule says to an event; never merged."""
+
+    MATCHED = "matched"
+    NOT_MATCHED = "not matched"
+    COULD_NOT_EVALUATE = "could not evaluate"
+    HELD_BACK = "held back"
+
+
+class Reason(StrEnum):
+    """The closed list of causes for which a try or a run ends otherwise than well."""
+
+    FAILED = "failed"
+    CONNECTION = "connection"
+    TIMEOUT = "timeout"
+    HTTP_STATUS = "http_status"
+    REFUSED = "refused"
+    EXIT_CODE = "exit_code"
+    BAD_PARAMETERS = "bad_parameters"
+    TEMPLATE = "template"
+    COULD_NOT_EVALUATE = "could_not_evaluate"
+    COULD_NOT_DECIDE = "could_not_decide"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    KILLS_ITS_WORKER = "kills_its_worker"
+    TRIES_SPENT = "tries_spent"
+    HANDED_BACK = "handed_back"
+    CANCELLED_BY_EVENT = "cancelled_by_event"
+    CANCELLED_BY_PERSON = "cancelled_by_person"
+    NO_LONGER_MATCHES = "no_longer_matches"
+    NO_RECIPIENT = "no_recipient"
+    SKIPPED = "skipped"
+    RULE_GONE = "rule_gone"
+    BUG = "bug"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One HTTP request carrying an event: headers in the order sent, and the raw bytes."""
+
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    source: str = "remnawave"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a delivery is answered with.
+
+    `status` is the HTTP status of the table in interfaces.md; `code` names a refusal.
+    """
+
+    status: int
+    code: str
+    message: str = ""
+    event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """The record of something that happened.
+
+    `seq` orders by arrival (0 until stored); `raised` is the event's own timestamp,
+    `stored` when it was accepted; `body` is as the source sent it, credentials removed;
+    `subject` is `user:<key>`, `node:<key>` or None.
+    """
+
+    id: str
+    seq: int
+    source: str
+    type: str
+    subject: str | None
+    raised: int
+    stored: int
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One rule, or one follow-up of it, for one event, until it ends.
+
+    `path` is where in the rule it begins ("" = its `do`), `cursor` the step that is next,
+    `attempt` counts the tries of that step (0 = none yet) and `starts` those without an end.
+    `results` maps step ids to what the steps gave back. `lane` is the target of the next step.
+    `first_try` is when the step under way was first tried (None = not yet).
+    """
+
+    id: str
+    origin: str
+    origin_seq: int
+    rule: str
+    version: str
+    path: str
+    generation: int
+    key: str
+    state: State
+    due: int
+    created: int
+    lane: str
+    priority: int = 0
+    cursor: int = 0
+    attempt: int = 0
+    starts: int = 0
+    first_try: int | None = None
+    delayed: bool = False
+    watched: bool = False
+    results: Mapping[str, Any] = field(default_factory=dict)
+    reason: str | None = None
+    message: str | None = None
+    ended: int | None = None
+    parent: str | None = None
+    cancelled_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What cancels a follow-up: an event type (or glob) for the same key.
+
+    `per` is the text of the rule's `per` ("" = the event's own subject);
+    `position` tells which entry of the step's `cancel_on` it is.
+    """
+
+    pattern: str
+    per: str
+    key: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """A run that a plan would make, and what cancels it before it begins."""
+
+    run: Run
+    watches: tuple[Watch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of a step. `outcome` is None while it is under way."""
+
+    run: str
+    path: str
+    number: int
+    started: int
+    ended: int | None = None
+    outcome: str | None = None
+    reason: str | None = None
+    message: str | None = None
