@@ -100,7 +100,6 @@ class Action(ABC, Generic[P]):
 
     name: ClassVar[str]
     """The key in a rule's step."""
-    aliases: ClassVar[tuple[str, ...]] = ()
     params: type[P]
     """The parameters; schema, defaults, docs table and editor schema come from it."""
     kinds: ClassVar[Mapping[str, type[Connection]]] = {}
