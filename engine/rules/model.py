@@ -1,0 +1,150 @@
+"""The rules as compiled: frozen nouns that deciding and running work with. Spans are microseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from engine.action import Connection, Params
+from engine.clock import HOUR, SECOND
+from engine.rules.conditions import Condition
+from engine.rules.expressions import Expression
+
+
+class SecretSource(Protocol):
+    """Whoever gives out secrets by name."""
+
+    def get(self, name: str) -> str:
+        """The secret's value; `UserError` where there is none."""
+        ...
+
+
+class ParameterTemplate(Protocol):
+    """The compiled parameters of one step."""
+
+    def render(self, context: Mapping[str, Any], secrets: SecretSource) -> Params:
+        """The parameters for one try.
+
+        Raises `ActionFailed` (template, bad_parameters), or `NoRecipient` where the recipient
+        came out empty.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClockOn:
+    """A clock that raises a rule's own events: a cron line in `timezone`, or a period."""
+
+    cron: str | None
+    every: int | None
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Per:
+    """How a rule finds its subject key.
+
+    `text` is "" for the default (user, else node, else one key), "none" for one key for all,
+    else a JMESPath, then compiled in `expression`.
+    """
+
+    text: str = ""
+    expression: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a failing step is tried: `tries` in all, or for the time of `span`."""
+
+    tries: int | None = 16
+    backoff: int = 5 * SECOND
+    max: int = HOUR
+    span: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOn:
+    """An event type (or glob) that cancels a follow-up, and what must hold for that event."""
+
+    pattern: str
+    when: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActionStep:
+    """One use of an action. `path` is its place in the rule, as `do.0` or `do.1.do.0`.
+
+    `target` is the lane that it waits in. `timeout` None means the action's own.
+    """
+
+    path: str
+    id: str | None
+    action: str
+    template: ParameterTemplate
+    when: Condition | None
+    retry: Retry
+    timeout: int | None
+    stop_on_error: bool
+    if_unknown: Literal["repeat", "dead"] | None
+    connection: str | None
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class AfterStep:
+    """A follow-up: `do` runs `delay` after the run reaches it, or at `until` plus `offset`."""
+
+    path: str
+    delay: int | None
+    until: Expression | None
+    offset: int
+    cancel_on: tuple[CancelOn, ...]
+    when: Condition | None
+    do: tuple[Step, ...]
+
+
+Step = ActionStep | AfterStep
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule, compiled. `version` is a hash of `source`, the plain data it was compiled from."""
+
+    id: str
+    version: str
+    source: Mapping[str, Any]
+    on: tuple[str, ...]
+    clocks: tuple[ClockOn, ...]
+    when: Condition | None
+    per: Per
+    do: tuple[Step, ...]
+    mode: Literal["live", "off"]
+    was: tuple[str, ...]
+    description: str
+    tags: tuple[str, ...]
+    empty_ok: bool
+    timezone: str
+    place: tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSpec:
+    """A connection as written, checked but not resolved; `model` is what it resolves to."""
+
+    kind: str
+    raw: Mapping[str, Any]
+    model: type[Connection]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """All rules that are in force together. `hash` changes with anything in it."""
+
+    rules: tuple[Rule, ...] = ()
+    connections: Mapping[str, ConnectionSpec] = field(default_factory=dict)
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    timezone: str = "UTC"
+    keep_fields: frozenset[str] = frozenset()
+    tests: tuple[Mapping[str, Any], ...] = ()
+    hash: str = ""
