@@ -26,8 +26,9 @@ def parse_duration(text: object) -> int:
         unit = f"{text} has no unit; write {text}s, {text}m, {text}h or {text}d"
         raise ValueError(unit)  # noqa: TRY004  # one kind of error for all that is written wrong
     # Clock forms ("1:30") are left out: nobody knows whether they mean hours or minutes.
-    known = isinstance(text, str) and len(text) <= SHORT and _WORDS.fullmatch(text)
-    seconds = timeparse(text) if known else None
+    seconds = None
+    if isinstance(text, str) and len(text) <= SHORT and _WORDS.fullmatch(text):
+        seconds = timeparse(text)
     if seconds is None:
         raise ValueError(f"{shown(text)} is no duration; write one like 90s, 5m, 3d or 1h30m")
     span = int(Decimal(str(seconds)) * SECOND)

@@ -1,0 +1,67 @@
+"""Every code that a problem in a rules file can carry, and what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+UNREADABLE = "R001"
+NOT_YAML = "R002"
+DOUBLED_KEY = "R003"
+REFUSED_YAML = "R004"
+NO_RULES = "R005"
+BAD_VERSION = "R006"
+UNKNOWN_KEY = "R007"
+MISSING_KEY = "R008"
+WRONG_VALUE = "R009"
+NOT_YET = "R010"
+TWICE = "R011"
+UNKNOWN_PARAMETER = "R012"
+MISSING_PARAMETER = "R013"
+BAD_PARAMETER = "R014"
+UNKNOWN_ACTION = "R015"
+BAD_EXPRESSION = "R016"
+COMPARES_FIELD = "R017"
+BARE_NUMBER = "R018"
+NOT_OF_PATH = "R019"
+UNKNOWN_NAME = "R020"
+BAD_FUNCTION = "R021"
+BAD_TEMPLATE = "R022"
+SECRET_REFUSED = "R023"  # noqa: S105  # a code
+SECRET_MISSING = "R024"  # noqa: S105  # a code
+OPEN_ORIGIN = "R025"
+NO_CONNECTION = "R026"
+BAD_CONNECTION = "R027"
+BAD_TIME = "R028"
+ORDERS_TEXT = "R029"
+
+CODES: Mapping[str, str] = {
+    UNREADABLE: "the file or folder cannot be read, is not UTF-8, or is larger than 5 MiB",
+    NOT_YAML: "the text is not YAML",
+    DOUBLED_KEY: "the same key stands twice in one mapping",
+    REFUSED_YAML: "a part of YAML that rules do not use: tags, recursion, several documents, …",
+    NO_RULES: "the file is empty, is no mapping, or has no list of rules",
+    BAD_VERSION: "`version: 1` is missing or says another version",
+    UNKNOWN_KEY: "a key that does not exist here",
+    MISSING_KEY: "a key that must be there is missing",
+    WRONG_VALUE: "a value of the wrong kind",
+    NOT_YET: "part of the language, but not available in this version yet",
+    TWICE: "the same rule id, connection, variable or step id is written twice",
+    UNKNOWN_PARAMETER: "the action has no such parameter",
+    MISSING_PARAMETER: "the action needs a parameter that is not given",
+    BAD_PARAMETER: "the action cannot take this value",
+    UNKNOWN_ACTION: "there is no such action",
+    BAD_EXPRESSION: "the text is not a JMESPath expression",
+    COMPARES_FIELD: "a comparison with a field where a text, true, false or null is meant",
+    BARE_NUMBER: "a number in an expression needs backticks",
+    NOT_OF_PATH: "`!a.b` means `(!a).b`, which is never true",
+    UNKNOWN_NAME: "a name that neither conditions nor templates know",
+    BAD_FUNCTION: "an unknown function, or one called wrongly",
+    BAD_TEMPLATE: "the text is not a correct template",
+    SECRET_REFUSED: "a secret where none may be used, or not written as secret('name')",
+    SECRET_MISSING: "a secret that is nowhere to be found (a warning)",
+    OPEN_ORIGIN: "scheme, host and port of a URL must be fixed",
+    NO_CONNECTION: "a step needs a connection, or names one that does not fit",
+    BAD_CONNECTION: "a connection is described wrongly",
+    BAD_TIME: "a duration, rate, cron line or time zone is written wrongly",
+    ORDERS_TEXT: "`<` and `>` compare texts by alphabet; dates need time()",
+}

@@ -1,0 +1,54 @@
+"""The closed lists of the rule language: names, keys, and what comes in a later version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from engine.rules import codes
+from engine.rules.report import Report
+from engine.rules.wording import did_you_mean, shortened
+
+CONTEXT = frozenset({
+    "event", "timestamp", "data", "scope", "meta", "user", "node", "previous", "latest",
+    "key", "now", "vars", "steps", "rule",
+})  # fmt: skip
+CANCELLING = CONTEXT | {"origin"}
+LATER_NAMES = frozenset({"error", "events", "digest", "arrived", "elapsed"})
+
+FILE_KEYS = frozenset({"version", "connections", "vars", "defaults", "rules", "tests"})
+DEFAULTS_KEYS = frozenset({"timezone", "keep_fields"})
+RULE_KEYS = frozenset({
+    "id", "was", "on", "when", "per", "do", "mode", "description", "tags", "empty_ok",
+})  # fmt: skip
+LATER_RULE_KEYS = frozenset({
+    "threshold", "throttle", "digest", "concurrency", "quiet", "cancel_on", "priority", "ttl",
+    "on_failure",
+})  # fmt: skip
+STEP_KEYS = frozenset({"id", "when", "retry", "timeout", "on_error", "if_unknown"})
+AFTER_KEYS = frozenset({"after", "cancel_on", "when", "do"})
+LATER_STEP_KEYS = frozenset({
+    "choose", "for_each", "stop", "await", "within", "else", "if_late", "on_rule_change", "quiet",
+})  # fmt: skip
+LATER_ACTIONS = frozenset({"telegram", "notify", "emit"})
+LATER_KINDS = frozenset({"telegram", "notify"})
+
+
+def not_yet(report: Report, what: str) -> None:
+    """Refuse a part of the language that this version does not have."""
+    report.error(
+        codes.NOT_YET, f"{what} is not available in this version yet", "leave it out", key=True
+    )
+
+
+def check_keys(
+    raw: Mapping[str, Any], known: Iterable[str], report: Report, *, later: Iterable[str] = ()
+) -> None:
+    """Report every key that is unknown here, or that only a later version has."""
+    for key in raw:
+        if key in later and key not in known:
+            not_yet(report.at(key), key)
+        elif key not in known:
+            hint = did_you_mean(key, known)
+            message = f'there is no key "{shortened(key)}" here'
+            report.at(key).error(codes.UNKNOWN_KEY, message, hint, key=True)
