@@ -1,0 +1,132 @@
+"""The filters of templates: dates, spans, sizes, JSON, and the one that replaces null."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import tzinfo
+from typing import Any
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from jinja2 import Undefined, pass_context
+from jinja2.runtime import Context
+
+from engine.clock import DAY, HOUR, MINUTE, SECOND, to_datetime
+from engine.errors import CouldNotEvaluate
+from engine.rules.functions import moment
+from engine.rules.wording import shown
+
+TIMEZONE = "_timezone"
+_GIB = 1024**3
+_SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_SPANS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second"))
+
+
+@pass_context
+def date(
+    context: Context,
+    value: Any,
+    format: str = "%Y-%m-%d %H:%M",
+    timezone: str | None = None,
+    locale: str | None = None,
+) -> str:
+    """A time as text in the given strftime format.
+
+    `{{ user.expireAt | date('%d.%m.%Y', timezone='Europe/Berlin') }}`; without `timezone`, in that of the rule. Takes ISO texts and seconds since 1970.
+    """
+    if locale is not None:
+        raise CouldNotEvaluate("date: `locale` is not available in this version yet; leave it out")
+    zone = _zone(timezone or str(context.get_all().get(TIMEZONE, "UTC")))
+    try:
+        return to_datetime(_moment(value, "date")).astimezone(zone).strftime(format)
+    except (OverflowError, ValueError) as error:
+        raise CouldNotEvaluate(f"date: {shown(value)} cannot be shown: {error}") from error
+
+
+@pass_context
+def ago(context: Context, value: Any) -> str:
+    """Seconds as `5 minutes`; a time as `5 minutes ago` or `in 5 minutes`, seen from now."""
+    if _is_number(value):
+        return _span(round(value * SECOND))
+    distance = moment(context.get_all().get("now"), "now") - moment(value, "ago")
+    return f"{_span(distance)} ago" if distance >= 0 else f"in {_span(-distance)}"
+
+
+def gib(value: Any) -> str:
+    """Bytes as a number of GiB, at most two decimals, without the unit: `10`, `1.5`."""
+    return _short(_number(value, "gib") / _GIB)
+
+
+def human_bytes(value: Any) -> str:
+    """Bytes in the unit that reads best: `512 B`, `1.5 GiB`."""
+    number = float(_number(value, "human_bytes"))
+    unit = 0
+    while abs(number) >= 1024 and unit < len(_SIZES) - 1:  # noqa: PLR2004  # that is what Ki means
+        number, unit = number / 1024, unit + 1
+    return f"{_short(number)} {_SIZES[unit]}"
+
+
+def tojson(value: Any, indent: int | None = None) -> str:
+    """The value as JSON."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    except (TypeError, ValueError) as error:
+        raise CouldNotEvaluate(f"tojson: {error}") from error
+
+
+def urlquote(value: Any) -> str:
+    """The text safe inside a URL: everything but letters, digits and `_.-~` is encoded."""
+    return quote(str(value), safe="")
+
+
+def default(value: Any, instead: Any = "", also_empty: bool = False) -> Any:
+    """`instead` where the value is null or there is none; with `also_empty`, where it is empty."""
+    if value is None or isinstance(value, Undefined) or (also_empty and not value):
+        return instead
+    return value
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "date": date,
+    "ago": ago,
+    "gib": gib,
+    "human_bytes": human_bytes,
+    "tojson": tojson,
+    "urlquote": urlquote,
+}
+
+
+def _moment(value: Any, of: str) -> int:
+    return round(value * SECOND) if _is_number(value) else moment(value, of)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(value: Any, of: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise CouldNotEvaluate(f"{of}: {shown(value)} is no number") from error
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError) as error:
+        raise CouldNotEvaluate(f"date: there is no time zone {shown(name)}") from error
+
+
+def _span(distance: int) -> str:
+    """A span in its greatest unit, whole: `3 days`."""
+    for size, name in _SPANS:
+        count = abs(distance) // size
+        if count:
+            return f"{count} {name}" + ("s" if count > 1 else "")
+    return "0 seconds"
+
+
+def _short(number: float) -> str:
+    return f"{number:.2f}".rstrip("0").rstrip(".")
