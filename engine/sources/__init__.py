@@ -1,0 +1,1 @@
+"""Who sends: the only place that knows a source."""

@@ -1,0 +1,121 @@
+"""What is never stored and what is never shown: credentials go, private values are masked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
+from typing import Any
+
+from engine.sources import catalogue
+
+MASK = "•••"
+"""What stands where a value was."""
+
+_PLAIN = (str, int, float, type(None))
+# `"\u0070assword"` is the same name.
+_ESCAPED_LETTER = re.compile(r"\\u00(4[1-9a-f]|5[0-9a]|6[1-9a-f]|7[0-9a])", re.IGNORECASE)
+# Named like secret ones, in results of actions: lower case, without `_` and `-`.
+_COMMON = (
+    "password passwd passphrase pwd token secret clientsecret apikey xapikey apitoken xapitoken"
+    " authorization proxyauthorization accesstoken refreshtoken idtoken bearertoken authtoken"
+    " sessiontoken csrftoken privatekey secretkey credentials cookie setcookie"
+)
+
+
+def redact(body: Mapping[str, Any], keep: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """A new body without the fields that carry credentials, at any depth, save those to `keep`."""
+    names = _removed(keep)
+
+    def without(each: Mapping[str, Any]) -> dict[str, Any]:
+        if names.isdisjoint(each):
+            return dict(each)
+        return {name: item for name, item in each.items() if name not in names}
+
+    redacted: dict[str, Any] = _rebuilt(body, without)
+    return redacted
+
+
+def redact_text(text: str, limit: int = 2000) -> str:
+    """The first `limit` characters of what is no JSON, credentials masked as far as they show."""
+    plain = _ESCAPED_LETTER.sub(lambda escape: chr(int(escape[1], 16)), text[:limit])
+    return _named_values().sub(rf'\g<name>\g<colon>"{MASK}"', plain)[:limit]
+
+
+def mask_private(value: Any) -> Any:
+    """A copy for people's eyes: private fields (the subscription link …) masked, at any depth."""
+    names = catalogue.private_names()
+
+    def masked(each: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: MASK if name in names and item is not None else item
+            for name, item in each.items()
+        }
+
+    return _rebuilt(value, masked)
+
+
+def strip_secrets(value: Any) -> Any:
+    """A copy of a step's result without the fields that are named like secret ones."""
+    return _rebuilt(
+        value, lambda each: {name: each[name] for name in each if not _sounds_secret(str(name))}
+    )
+
+
+def _rebuilt(value: Any, shape: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Any:
+    """A deep copy whose every mapping has been through `shape`; no recursion, so no depth is too much."""
+    root = [value]
+    todo: list[Any] = [root]
+    while todo:
+        holder = todo.pop()
+        for place, item in holder.items() if isinstance(holder, dict) else enumerate(holder):
+            if isinstance(item, _PLAIN):
+                continue  # asked first: most values are plain, and asking for a Mapping is slow
+            if isinstance(item, Mapping):
+                copy: Any = shape(item)
+            elif isinstance(item, list | tuple):
+                copy = list(item)
+            else:
+                continue
+            holder[place] = copy
+            todo.append(copy)
+    return root[0]
+
+
+@lru_cache(maxsize=16)
+def _removed(keep: frozenset[str]) -> frozenset[str]:
+    return catalogue.secret_names() - keep
+
+
+@lru_cache(maxsize=4096)
+def _sounds_secret(name: str) -> bool:
+    return _plain(name) in _secret_sounds()
+
+
+@cache
+def _secret_sounds() -> frozenset[str]:
+    return frozenset(_COMMON.split()) | {_plain(name) for name in catalogue.secret_names()}
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
+
+
+@cache
+def _named_values() -> re.Pattern[str]:
+    """A secret name with its value: quoted, quoted within a quoted text, cut short, or bare.
+
+    An object or a list that begins there goes with all that follows: where it ends is anybody's
+    guess in a text that is no JSON.
+    """
+    names = "|".join(map(re.escape, sorted(catalogue.secret_names(), key=len, reverse=True)))
+    value = (
+        r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)'
+        r"|'(?:[^'\\]|\\.)*(?:'|\\?\Z)"
+        r'|(?P<slashes>\\+)".*?(?:(?<!\\)(?P=slashes)"|\Z)'
+        r"|[{\[].*"
+        r"|[^\s,;&}\]]*"
+    )
+    return re.compile(
+        rf"(?<!\w)(?P<name>{names})(?P<colon>\\*[\"']?\s*[:=]\s*)(?:{value})", re.DOTALL
+    )

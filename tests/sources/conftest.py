@@ -1,0 +1,9 @@
+"""What the tests of the source share."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+# A busy machine is no failure.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
