@@ -1,0 +1,258 @@
+"""An action's parameters: checked against its model at load, rendered before each try."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from engine.action import Action, Field, Params, Written
+from engine.errors import ActionFailed, CouldNotEvaluate, UserError
+from engine.model import Reason
+from engine.rules import codes, names
+from engine.rules.compiling import check_name, compile_expression
+from engine.rules.marks import LITERAL, slot_of
+from engine.rules.mistakes import messages_of, report_mistakes
+from engine.rules.model import SecretSource
+from engine.rules.report import Path, Report
+from engine.rules.secrets import Secrets
+from engine.rules.templates import Inspection, Template, inspect, is_template
+from engine.rules.urls import OpenOriginError, UrlTemplate
+from engine.rules.values import (
+    Entries,
+    Items,
+    Literal,
+    NoRecipient,
+    Recipient,
+    Scope,
+    Searched,
+    Secret,
+    Text,
+    Url,
+    Value,
+    checked_line,
+)
+from engine.rules.wording import shortened, shown
+
+__all__ = ["CompiledParameters", "NoRecipient", "Terms", "ValueCompiler", "compile_parameters"]
+
+_SECRET = re.compile(r"""\s*secret\(\s*(['"])([^'"]*)\1\s*\)\s*""")
+_INSIDE = re.compile(r"""\bsecret\(\s*['"]""")
+_WHERE = "secrets may stand in connections, http headers, query and auth, and env of shell"
+_PLACEHOLDER = "x"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What values are compiled under."""
+
+    secrets: Secrets
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    timezone: str = "UTC"
+    known: frozenset[str] = names.CONTEXT
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledParameters:
+    """The parameters of one step. `authority` is the host of its URL, where it has one."""
+
+    name: str
+    model: type[Params]
+    values: Mapping[str, Value]
+    authority: str | None
+
+    def render(self, context: Mapping[str, Any], secrets: SecretSource) -> Params:
+        """The parameters for one try; `ActionFailed` or `NoRecipient` where there are none."""
+        scope = Scope(context, secrets)
+        rendered = {key: self._value(key, value, scope) for key, value in self.values.items()}
+        try:
+            return self.model.model_validate(rendered)
+        except ValidationError as error:
+            message = f"{self.name}: {messages_of(error)}"
+            raise ActionFailed(message, reason=Reason.BAD_PARAMETERS) from None
+
+    def _value(self, key: str, value: Value, scope: Scope) -> Any:
+        try:
+            return value.render(scope)
+        except CouldNotEvaluate as error:
+            message = f"{self.name}: {key}: {error}"
+            raise ActionFailed(message, reason=Reason.TEMPLATE) from error
+        except UserError as error:
+            message = f"{self.name}: {key}: {error}"
+            raise ActionFailed(message, reason=Reason.BAD_PARAMETERS) from error
+
+
+def compile_parameters(
+    action: Action[Any], raw: Any, terms: Terms, report: Report, connection: str | None = None
+) -> CompiledParameters | None:
+    """What is written below an action's name, compiled; None and the reasons reported.
+
+    `connection` is the connection that the step uses: then its URLs are paths.
+    """
+    if not isinstance(raw, Mapping):
+        message = f"{action.name} needs its parameters below it, not {shown(raw)}"
+        report.error(codes.WRONG_VALUE, message, "write them as a mapping: key: value")
+        return None
+    compiler = ValueCompiler(terms, path_only=connection is not None)
+    values = compiler.fields(raw, (action.params,), LITERAL, report)
+    sample = compiler.sample(raw)
+    report_mistakes(action.params, action.name, sample, compiler.dynamic, report)
+    authority = compiler.authorities[0] if compiler.authorities else None
+    return CompiledParameters(action.name, action.params, values, authority)
+
+
+class ValueCompiler:
+    """Goes through written values; remembers which of them only show when rendered."""
+
+    def __init__(self, terms: Terms, *, path_only: bool = False) -> None:
+        self.terms = terms
+        self.path_only = path_only
+        self.dynamic: set[Path] = set()
+        self.authorities: list[str] = []
+        self._samples: dict[Path, str] = {}
+
+    def fields(
+        self,
+        raw: Mapping[str, Any],
+        models: tuple[type[BaseModel], ...],
+        inherited: Field,
+        report: Report,
+        at: Path = (),
+    ) -> dict[str, Value]:
+        """Each entry of a mapping, by the mark of the field that it is."""
+        found: dict[str, Value] = {}
+        for key, value in raw.items():
+            slot = slot_of(models, key)
+            mark = (slot.mark if slot else None) or inherited
+            below = slot.models if slot else ()
+            compiled = self.value(value, mark, report.at(key), (*at, key), below)
+            recipient = mark.recipient and not at
+            found[key] = Recipient(compiled) if recipient else compiled
+        return found
+
+    def value(
+        self,
+        raw: Any,
+        mark: Field,
+        report: Report,
+        at: Path,
+        models: tuple[type[BaseModel], ...] = (),
+    ) -> Value:
+        """One value; what is wrong with it is reported."""
+        if isinstance(raw, str):
+            return self._text(raw, mark, report, at)
+        inner = mark
+        if mark.written is Written.EXPRESSION:
+            inner = Field(Written.TEXT, secrets=mark.secrets)
+        if isinstance(raw, Mapping):
+            return Entries(self.fields(raw, models, inner, report, at))
+        if isinstance(raw, list):
+            items = enumerate(raw)
+            return Items(
+                tuple(self.value(one, inner, report.at(n), (*at, n), models) for n, one in items)
+            )
+        return Literal(raw)
+
+    def sample(self, raw: Any, at: Path = ()) -> Any:
+        """What was written, with harmless texts where only rendering shows the value."""
+        if isinstance(raw, Mapping):
+            return {key: self.sample(value, (*at, key)) for key, value in raw.items()}
+        if isinstance(raw, list):
+            return [self.sample(value, (*at, number)) for number, value in enumerate(raw)]
+        return self._samples.get(at, raw)
+
+    def _mark_dynamic(self, at: Path, sample: str = _PLACEHOLDER) -> None:
+        self.dynamic.add(at)
+        self._samples[at] = sample
+
+    def _text(self, raw: str, mark: Field, report: Report, at: Path) -> Value:
+        if whole := _SECRET.fullmatch(raw):
+            return self._secret(whole[2], mark, report, at)
+        if mark.written is Written.LITERAL:
+            return self._literal(raw, report)
+        if mark.written is Written.EXPRESSION:
+            self._mark_dynamic(at)
+            expression = compile_expression(raw, report, self.terms.known)
+            return Searched(expression) if expression else Literal(raw)
+        if mark.secrets and _INSIDE.search(re.sub(r"\{\{.*?\}\}", "", raw, flags=re.DOTALL)):
+            hint = "inside a text, write {{ secret('name') }}"
+            report.error(codes.SECRET_REFUSED, "secret(…) stands in the middle of a text", hint)
+        if mark.written is Written.URL:
+            return self._url(raw, mark, report, at)
+        return self._written(raw, mark, report, at)
+
+    def _written(self, raw: str, mark: Field, report: Report, at: Path) -> Value:
+        line = mark.written is Written.LINE
+        # A block text (`|`) always ends with a line break that nobody meant.
+        text = raw.rstrip("\n") if line else raw
+        if is_template(text):
+            self._mark_dynamic(at)
+            self._inspect(text, mark, report)
+            html = mark.written is Written.HTML
+            template = Template(text, html=html, timezone=self.terms.timezone)
+            return Text(template, line, mark.secrets)
+        if line:
+            try:
+                checked_line(text)
+            except CouldNotEvaluate as error:
+                report.error(codes.BAD_PARAMETER, str(error), "write it on one line")
+        return Literal(text)
+
+    def _literal(self, raw: str, report: Report) -> Value:
+        if "{{" in raw and "}}" in raw:
+            message = f"this value is taken as it stands: {shortened(raw)}"
+            report.error(codes.BAD_TEMPLATE, message, "{{ }} cannot be used here")
+        return Literal(raw)
+
+    def _secret(self, name: str, mark: Field, report: Report, at: Path) -> Value:
+        self._mark_dynamic(at)
+        if not mark.secrets:
+            report.error(codes.SECRET_REFUSED, f'the secret "{name}" cannot be used here', _WHERE)
+        self._check_secret(name, report)
+        return Secret(name, mark.written is Written.LINE)
+
+    def _check_secret(self, name: str, report: Report) -> None:
+        try:
+            if not self.terms.secrets.knows(name):
+                self.terms.secrets.get(name)
+        except UserError as error:
+            report.warn(codes.SECRET_MISSING, str(error))
+
+    def _url(self, raw: str, mark: Field, report: Report, at: Path) -> Value:
+        text = raw.strip()
+        if is_template(text):
+            self._mark_dynamic(at, "/x" if self.path_only else "https://example.org/x")
+            if self._inspect(text, mark, report).mistakes:
+                return Literal(raw)
+        template = UrlTemplate.of(text, self.terms.timezone)
+        try:
+            secret = self.terms.secrets.get
+            found = template.authority(self.terms.vars, secret, path=self.path_only)
+            self.authorities += [found] if found else []
+        except OpenOriginError as error:
+            report.error(codes.OPEN_ORIGIN, str(error), error.hint)
+        except CouldNotEvaluate as error:
+            report.error(codes.OPEN_ORIGIN, f"the beginning of the URL: {error}")
+        except UserError:
+            pass  # A missing secret is reported already, as the warning that it is.
+        return Url(template, self.path_only, mark.secrets)
+
+    def _inspect(self, text: str, mark: Field, report: Report) -> Inspection:
+        """Report what shows in a template without rendering it."""
+        seen = inspect(text)
+        many = "\n" in text
+        for mistake in seen.mistakes:
+            message = mistake.message + (f" (line {mistake.line} of the text)" if many else "")
+            report.error(mistake.code, message, mistake.hint)
+        for name in sorted(seen.names):
+            check_name(name, report, self.terms.known)
+        for name in seen.secrets:
+            if mark.secrets:
+                self._check_secret(name, report)
+            else:
+                message = f'the secret "{name}" cannot be used here'
+                report.error(codes.SECRET_REFUSED, message, _WHERE)
+        return seen

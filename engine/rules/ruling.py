@@ -1,0 +1,177 @@
+"""One rule out of plain data, with all of its problems."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+from engine.action import Registry
+from engine.clock import SECOND
+from engine.errors import Problem
+from engine.rules import codes, names, shapes
+from engine.rules.compiling import compile_condition, compile_expression
+from engine.rules.model import ClockOn, ConnectionSpec, Per, Rule
+from engine.rules.parameters import Terms
+from engine.rules.report import Locate, Report, nowhere
+from engine.rules.secrets import Secrets
+from engine.rules.steps import StepCompiler
+from engine.rules.wording import did_you_mean, shown
+
+_ID = re.compile(r"[a-z0-9][a-z0-9-]*", re.ASCII)
+_LONGEST_ID = 100
+_MODES = ("live", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all rules of a file share."""
+
+    actions: Registry
+    secrets: Secrets
+    connections: Mapping[str, ConnectionSpec] = field(default_factory=dict)
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    timezone: str = "UTC"
+    broken_connections: frozenset[str] = frozenset()
+
+
+def compile_rule(
+    source: Any, shared: Shared, locate: Locate = nowhere
+) -> tuple[Rule | None, tuple[Problem, ...]]:
+    """The rule, or None where it has an error; and every problem, warnings included."""
+    report = Report(locate, rule=id_of(source))
+    if not isinstance(source, Mapping):
+        report.error(codes.WRONG_VALUE, f"a rule is a mapping, not {shown(source)}")
+        return None, tuple(report.problems)
+    names.check_keys(source, names.RULE_KEYS, report, later=names.LATER_RULE_KEYS)
+    rule = _compile(source, shared, report)
+    return None if report.broken else rule, tuple(report.problems)
+
+
+def id_of(source: Any) -> str | None:
+    """The id of a rule as written, where it has one that can be used."""
+    found = source.get("id") if isinstance(source, Mapping) else None
+    usable = isinstance(found, str) and len(found) <= _LONGEST_ID and _ID.fullmatch(found)
+    return found if usable else None
+
+
+def version_of(source: Mapping[str, Any], timezone: str) -> str:
+    """A hash that changes with anything that the rule says."""
+    said = json.dumps([source, timezone], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def _compile(source: Mapping[str, Any], shared: Shared, report: Report) -> Rule:
+    _check_id(source, report)
+    terms = Terms(shared.secrets, shared.vars, shared.timezone)
+    compiler = StepCompiler(shared.actions, shared.connections, shared.broken_connections, terms)
+    patterns, clocks = compile_on(source, shared.timezone, report)
+    when = compile_condition(source["when"], report.at("when")) if "when" in source else None
+    do = ()
+    if shapes.needs(source, "do", "a rule", report):
+        do = compiler.steps(source["do"], "do", report.at("do"))
+    return Rule(
+        id=id_of(source) or "",
+        version=version_of(source, shared.timezone),
+        source=source,
+        on=patterns,
+        clocks=clocks,
+        when=when,
+        per=_per(source, report),
+        do=do,
+        mode=_mode(source, report),
+        was=shapes.texts(source, "was", report),
+        description=shapes.text(source, "description", report),
+        tags=shapes.texts(source, "tags", report),
+        empty_ok=shapes.flag(source, "empty_ok", report),
+        timezone=shared.timezone,
+        place=report.place()[:2],
+    )
+
+
+def _check_id(source: Mapping[str, Any], report: Report) -> None:
+    if shapes.needs(source, "id", "a rule", report) and id_of(source) is None:
+        message = f"{shown(source['id'])} is no id for a rule"
+        hint = "small letters, digits and hyphens, as in node-down"
+        report.at("id").error(codes.WRONG_VALUE, message, hint)
+
+
+def _mode(source: Mapping[str, Any], report: Report) -> Literal["live", "off"]:
+    if source.get("mode") == "shadow":
+        names.not_yet(report.at("mode"), "mode: shadow")
+        return "off"
+    mode = shapes.choice(source, "mode", _MODES, report)
+    return cast("Literal['live', 'off']", mode or "live")
+
+
+def _per(source: Mapping[str, Any], report: Report) -> Per:
+    raw = source.get("per")
+    if raw is None:
+        return Per()
+    if raw == "none":
+        return Per("none")
+    expression = compile_expression(raw, report.at("per"))
+    return Per(expression.text, expression) if expression else Per()
+
+
+def compile_on(
+    source: Mapping[str, Any], timezone: str, report: Report
+) -> tuple[tuple[str, ...], tuple[ClockOn, ...]]:
+    """Event types and globs, and the clocks among them."""
+    if not shapes.needs(source, "on", "a rule", report):
+        return (), ()
+    raw = source["on"]
+    listed = isinstance(raw, list)
+    patterns: list[str] = []
+    clocks: list[ClockOn] = []
+    for number, one in enumerate(raw if listed else [raw]):
+        at = report.at("on", number) if listed else report.at("on")
+        if isinstance(one, Mapping):
+            clock = compile_clock(one, timezone, at)
+            clocks += [clock] if clock else []
+        else:
+            found = shapes.pattern(one, at)
+            patterns += [found] if found else []
+    if listed and not raw:
+        report.at("on").error(codes.WRONG_VALUE, "on has no event type in it")
+    return tuple(dict.fromkeys(patterns)), tuple(dict.fromkeys(clocks))
+
+
+def compile_clock(raw: Mapping[str, Any], timezone: str, report: Report) -> ClockOn | None:
+    """`{cron: "0 9 * * *"}` or `{every: 15m}`."""
+    names.check_keys(raw, ("cron", "every", "timezone"), report, later=("if_late",))
+    zone = shapes.text(raw, "timezone", report) or timezone
+    check_timezone(zone, report.at("timezone"))
+    if ("cron" in raw) == ("every" in raw):
+        report.error(codes.WRONG_VALUE, "a clock has either cron or every")
+        return None
+    if "every" in raw:
+        every = shapes.span(raw["every"], report.at("every"), what="every", least=SECOND)
+        return ClockOn(None, every, zone) if every else None
+    # APScheduler is slow to import, and most files have no cron line.
+    from engine.calendar import check_cron
+
+    line = raw["cron"]
+    wrong = check_cron(line) if isinstance(line, str) else "it is no text"
+    if wrong:
+        message = f"{shown(line)} is no cron line: {wrong}"
+        hint = 'five fields, as in "0 9 * * *" for nine every morning'
+        report.at("cron").error(codes.BAD_TIME, message, hint)
+        return None
+    return ClockOn(" ".join(line.split()), None, zone)
+
+
+def check_timezone(name: str, report: Report) -> None:
+    """Report a time zone that does not exist."""
+    # Reading the names costs time, and only a wrong one needs them.
+    from zoneinfo import ZoneInfo, available_timezones
+
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        hint = did_you_mean(name, available_timezones())
+        hint = hint if hint.startswith("did") else "write one like Europe/Berlin"
+        report.error(codes.BAD_TIME, f"there is no time zone {shown(name)}", hint)

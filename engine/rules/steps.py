@@ -1,0 +1,271 @@
+"""Steps out of plain data: actions with what stands beside them, and follow-ups."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+from engine.action import Action, Registry
+from engine.clock import SECOND
+from engine.rules import codes, names, shapes
+from engine.rules.compiling import compile_condition, compile_expression
+from engine.rules.model import (
+    ActionStep,
+    AfterStep,
+    CancelOn,
+    ConnectionSpec,
+    Retry,
+    Step,
+)
+from engine.rules.parameters import Terms, compile_parameters
+from engine.rules.report import Report
+from engine.rules.wording import did_you_mean, shortened, shown
+
+_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_RETRY_KEYS = ("tries", "backoff", "max", "for")
+_MOST_TRIES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class StepCompiler:
+    """Compiles the steps of one rule; `ids` are the step ids seen so far."""
+
+    actions: Registry
+    connections: Mapping[str, ConnectionSpec]
+    broken_connections: frozenset[str]
+    terms: Terms
+    ids: set[str] = field(default_factory=set)
+
+    def steps(self, raw: Any, path: str, report: Report) -> tuple[Step, ...]:
+        """A list of steps; what is wrong with any is reported."""
+        if isinstance(raw, Mapping):
+            raw = [raw]
+            report.error(codes.WRONG_VALUE, "do is a list of steps", 'put "- " before each step')
+        if not isinstance(raw, list) or not raw:
+            report.error(codes.WRONG_VALUE, f"do is a list of steps, not {shown(raw)}")
+            return ()
+        found = [self.step(one, f"{path}.{at}", report.at(at)) for at, one in enumerate(raw)]
+        return tuple(step for step in found if step is not None)
+
+    def step(self, raw: Any, path: str, report: Report) -> Step | None:
+        """One step."""
+        if not isinstance(raw, Mapping):
+            hint = "write one like: log: {text: …}"
+            report.error(codes.WRONG_VALUE, f"a step is a mapping, not {shown(raw)}", hint)
+            return None
+        if "after" in raw:
+            return self._after(raw, path, report)
+        name = self._action_name(raw, report)
+        return self._action(self.actions[name], raw, path, report) if name else None
+
+    def _action_name(self, raw: Mapping[str, Any], report: Report) -> str | None:
+        """The one action that the step names."""
+        found = [key for key in raw if key in self.actions]
+        for key in raw:
+            if key not in self.actions and key not in names.STEP_KEYS:
+                self._unknown(key, bool(found), report.at(key))
+        for key in found[1:]:
+            message = f"a step has one action, and {found[0]} is already there"
+            report.at(key).error(codes.WRONG_VALUE, message, "make it a step of its own", key=True)
+        if not found and raw.keys() <= names.STEP_KEYS:
+            hint = f"there is {', '.join(sorted(self.actions))}"
+            report.error(codes.UNKNOWN_ACTION, "the step has no action", hint)
+        return found[0] if len(found) == 1 else None
+
+    def _unknown(self, key: str, has_action: bool, report: Report) -> None:
+        if key in names.LATER_STEP_KEYS | names.LATER_ACTIONS:
+            names.not_yet(report, key)
+        elif key == "cancel_on":
+            report.error(codes.UNKNOWN_KEY, "cancel_on belongs to an after step", key=True)
+        elif has_action:
+            hint = did_you_mean(key, names.STEP_KEYS | {"after"})
+            report.error(codes.UNKNOWN_KEY, f'a step has no "{shortened(key)}"', hint, key=True)
+        else:
+            hint = did_you_mean(key, self.actions.keys() | {"after"})
+            message = f'there is no action "{shortened(key)}"'
+            report.error(codes.UNKNOWN_ACTION, message, hint, key=True)
+
+    def _action(
+        self, action: Action[Any], raw: Mapping[str, Any], path: str, report: Report
+    ) -> ActionStep | None:
+        below = report.at(action.name)
+        parameters = raw[action.name]
+        connection = self._connection(action, parameters, below)
+        if connection and isinstance(parameters, Mapping):
+            parameters = self._with_connection(action, parameters, connection)
+        template = compile_parameters(action, parameters, self.terms, below, connection)
+        when = compile_condition(raw["when"], report.at("when")) if "when" in raw else None
+        step_id = self._step_id(raw, report)
+        retry = compile_retry(raw.get("retry"), report.at("retry"))
+        timeout = self._timeout(raw, report)
+        on_error = shapes.choice(raw, "on_error", ("stop", "continue"), report)
+        if_unknown = shapes.choice(raw, "if_unknown", ("repeat", "dead"), report)
+        if template is None:
+            return None
+        return ActionStep(
+            path=path,
+            id=step_id,
+            action=action.name,
+            template=template,
+            when=when,
+            retry=retry,
+            timeout=timeout,
+            stop_on_error=on_error != "continue",
+            if_unknown=cast("Literal['repeat', 'dead'] | None", if_unknown),
+            connection=connection,
+            target=action.target(connection, template.authority),
+        )
+
+    def _with_connection(
+        self, action: Action[Any], raw: Mapping[str, Any], connection: str
+    ) -> Mapping[str, Any]:
+        """The only connection of its kind is as good as written, where the action has a word."""
+        has_word = "connection" in action.params.model_fields
+        return {**raw, "connection": connection} if has_word else raw
+
+    def _connection(self, action: Action[Any], raw: Any, report: Report) -> str | None:
+        """The name of the connection that the step uses."""
+        fitting = sorted(n for n, spec in self.connections.items() if spec.kind in action.kinds)
+        named = raw.get("connection") if isinstance(raw, Mapping) and action.kinds else None
+        if isinstance(named, str):
+            return self._named_connection(action, named, fitting, report.at("connection"))
+        if not action.needs_connection:
+            return None
+        if len(fitting) == 1:
+            return fitting[0]
+        kinds = " or ".join(sorted(action.kinds))
+        if fitting:
+            message = f"{action.name} needs to know which connection to use"
+            hint = f"write connection: and one of {', '.join(fitting)}"
+        else:
+            message = f"{action.name} needs a connection of kind {kinds}, and there is none"
+            hint = "describe one under connections"
+        report.error(codes.NO_CONNECTION, message, hint, key=True)
+        return None
+
+    def _named_connection(
+        self, action: Action[Any], named: str, fitting: list[str], report: Report
+    ) -> str | None:
+        if named in fitting:
+            return named
+        if named in self.connections:
+            kind = self.connections[named].kind
+            message = f"{action.name} cannot use {named}, which is of kind {kind}"
+            hint = f"there is {', '.join(fitting)}" if fitting else ""
+        elif named in self.broken_connections:
+            message, hint = f"the connection {named} is broken", "mend it first"
+        else:
+            message = f"there is no connection {shown(named)}"
+            hint = did_you_mean(named, fitting) or "describe it under connections"
+        report.error(codes.NO_CONNECTION, message, hint)
+        return None
+
+    def _step_id(self, raw: Mapping[str, Any], report: Report) -> str | None:
+        name = raw.get("id")
+        if name is None:
+            return None
+        at = report.at("id")
+        if not isinstance(name, str) or not _ID.fullmatch(name):
+            message = f"{shown(name)} is no id for a step"
+            at.error(codes.WRONG_VALUE, message, "letters, digits and _, as in steps.my_id.status")
+            return None
+        if name in self.ids:
+            at.error(codes.TWICE, f'another step of this rule has the id "{name}"')
+        self.ids.add(name)
+        return name
+
+    def _timeout(self, raw: Mapping[str, Any], report: Report) -> int | None:
+        if raw.get("timeout") is None:
+            return None
+        return shapes.span(raw["timeout"], report.at("timeout"), what="timeout", least=1)
+
+    def _after(self, raw: Mapping[str, Any], path: str, report: Report) -> AfterStep:
+        delay, until, offset = compile_due(raw["after"], report.at("after"))
+        inner = {key: value for key, value in raw.items() if key not in names.AFTER_KEYS}
+        if "do" in raw:
+            names.check_keys(raw, names.AFTER_KEYS, report, later=names.LATER_STEP_KEYS)
+            do = self.steps(raw["do"], f"{path}.do", report.at("do"))
+        else:
+            step = self.step(inner, f"{path}.do.0", report)
+            do = (step,) if step else ()
+        when = compile_condition(raw["when"], report.at("when")) if "when" in raw else None
+        cancel_on = compile_cancel_on(raw.get("cancel_on"), report.at("cancel_on"))
+        return AfterStep(path, delay, until, offset, cancel_on, when, do)
+
+
+def compile_due(raw: Any, report: Report) -> tuple[int | None, Any, int]:
+    """What `after` says: a delay, or an expression for a time and an offset to it."""
+    if not isinstance(raw, Mapping):
+        return shapes.span(raw, report, what="after"), None, 0
+    names.check_keys(raw, ("until", "offset"), report)
+    if not shapes.needs(raw, "until", "after", report):
+        return None, None, 0
+    until = compile_expression(raw["until"], report.at("until"))
+    offset = 0
+    if raw.get("offset") is not None:
+        found = shapes.span(raw["offset"], report.at("offset"), what="offset", least=None)
+        offset = found or 0
+    return None, until, offset
+
+
+def compile_cancel_on(raw: Any, report: Report) -> tuple[CancelOn, ...]:
+    """Event types, `{on, when}`, or a list mixing both; one entry for each pattern."""
+    if raw is None:
+        return ()
+    if not isinstance(raw, list):
+        return _cancel(raw, report)
+    return tuple(one for at, item in enumerate(raw) for one in _cancel(item, report.at(at)))
+
+
+def _cancel(raw: Any, report: Report) -> tuple[CancelOn, ...]:
+    if not isinstance(raw, Mapping):
+        found = shapes.pattern(raw, report)
+        return (CancelOn(found),) if found else ()
+    names.check_keys(raw, ("on", "when"), report)
+    if not shapes.needs(raw, "on", "cancel_on", report):
+        return ()
+    when = None
+    if "when" in raw:
+        when = compile_condition(raw["when"], report.at("when"), names.CANCELLING)
+    patterns = raw["on"] if isinstance(raw["on"], list) else [raw["on"]]
+    checked = [shapes.pattern(one, report.at("on")) for one in patterns]
+    return tuple(CancelOn(one, when) for one in checked if one)
+
+
+def compile_retry(raw: Any, report: Report) -> Retry:
+    """`{tries, backoff, max}` or `{for, backoff, max}`; the default where nothing is written."""
+    if raw is None:
+        return Retry()
+    if not isinstance(raw, Mapping):
+        hint = "write one like {tries: 5, backoff: 10s}; {tries: 1} for no second try"
+        report.error(codes.WRONG_VALUE, f"retry is a mapping, not {shown(raw)}", hint)
+        return Retry()
+    names.check_keys(raw, _RETRY_KEYS, report)
+    if "tries" in raw and "for" in raw:
+        report.at("for").error(codes.WRONG_VALUE, "retry has either tries or for", key=True)
+    known = {
+        name: shapes.span(raw[key], report.at(key), what=key, least=least)
+        for key, name, least in (("backoff", "backoff", 1), ("max", "max", 1), ("for", "span", 1))
+        if raw.get(key) is not None
+    }
+    spans = {name: value for name, value in known.items() if value is not None}
+    tries = None if "for" in raw else _tries(raw, report)
+    longest = max(spans.get("max", Retry().max), spans.get("backoff", SECOND))
+    return Retry(
+        tries=tries,
+        backoff=spans.get("backoff", Retry().backoff),
+        max=longest,
+        span=spans.get("span"),
+    )
+
+
+def _tries(raw: Mapping[str, Any], report: Report) -> int | None:
+    tries = raw.get("tries", Retry().tries)
+    whole = isinstance(tries, int) and not isinstance(tries, bool)
+    if whole and 1 <= tries <= _MOST_TRIES:
+        return int(tries)
+    message = f"tries is a number from 1 to {_MOST_TRIES}, not {shown(tries)}"
+    report.at("tries").error(codes.WRONG_VALUE, message)
+    return None
