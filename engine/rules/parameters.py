@@ -37,9 +37,16 @@ from engine.rules.values import (
 )
 from engine.rules.wording import shortened, shown
 
-__all__ = ["CompiledParameters", "NoRecipient", "Terms", "ValueCompiler", "compile_parameters"]
+__all__ = [
+    "SECRET",
+    "CompiledParameters",
+    "NoRecipient",
+    "Terms",
+    "ValueCompiler",
+    "compile_parameters",
+]
 
-_SECRET = re.compile(r"""\s*secret\(\s*(['"])([^'"]*)\1\s*\)\s*""")
+SECRET = re.compile(r"""\s*secret\(\s*(['"])([^'"]*)\1\s*\)\s*""")
 _INSIDE = re.compile(r"""\bsecret\(\s*['"]""")
 _WHERE = "secrets may stand in connections, http headers, query and auth, and env of shell"
 _PLACEHOLDER = "x"
@@ -169,7 +176,7 @@ class ValueCompiler:
         self._samples[at] = sample
 
     def _text(self, raw: str, mark: Field, report: Report, at: Path) -> Value:
-        if whole := _SECRET.fullmatch(raw):
+        if whole := SECRET.fullmatch(raw):
             return self._secret(whole[2], mark, report, at)
         if mark.written is Written.LITERAL:
             return self._literal(raw, report)

@@ -14,7 +14,7 @@ from engine.clock import SECOND
 from engine.errors import Problem
 from engine.rules import codes, names, shapes
 from engine.rules.compiling import compile_condition, compile_expression
-from engine.rules.model import ClockOn, ConnectionSpec, Per, Rule
+from engine.rules.model import ClockOn, ConnectionSpec, Per, Rule, Step
 from engine.rules.parameters import Terms
 from engine.rules.report import Locate, Report, nowhere
 from engine.rules.secrets import Secrets
@@ -70,7 +70,7 @@ def _compile(source: Mapping[str, Any], shared: Shared, report: Report) -> Rule:
     compiler = StepCompiler(shared.actions, shared.connections, shared.broken_connections, terms)
     patterns, clocks = compile_on(source, shared.timezone, report)
     when = compile_condition(source["when"], report.at("when")) if "when" in source else None
-    do = ()
+    do: tuple[Step, ...] = ()
     if shapes.needs(source, "do", "a rule", report):
         do = compiler.steps(source["do"], "do", report.at("do"))
     return Rule(
@@ -164,9 +164,9 @@ def compile_clock(raw: Mapping[str, Any], timezone: str, report: Report) -> Cloc
     return ClockOn(" ".join(line.split()), None, zone)
 
 
-def check_timezone(name: str, report: Report) -> None:
-    """Report a time zone that does not exist."""
-    # Reading the names costs time, and only a wrong one needs them.
+def check_timezone(name: str, report: Report) -> bool:
+    """Whether there is such a time zone; reported where there is not."""
+    # Reading all names costs time, and only a wrong one needs them.
     from zoneinfo import ZoneInfo, available_timezones
 
     try:
@@ -175,3 +175,5 @@ def check_timezone(name: str, report: Report) -> None:
         hint = did_you_mean(name, available_timezones())
         hint = hint if hint.startswith("did") else "write one like Europe/Berlin"
         report.error(codes.BAD_TIME, f"there is no time zone {shown(name)}", hint)
+        return False
+    return True

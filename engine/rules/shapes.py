@@ -11,6 +11,7 @@ from engine.rules.durations import parse_duration
 from engine.rules.report import Report
 from engine.rules.wording import did_you_mean, shortened, shown
 
+WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _PATTERN = re.compile(r"[A-Za-z0-9_*-]+(\.[A-Za-z0-9_*-]+)*", re.ASCII)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -23,7 +22,6 @@ from engine.rules.parameters import Terms, compile_parameters
 from engine.rules.report import Report
 from engine.rules.wording import did_you_mean, shortened, shown
 
-_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _RETRY_KEYS = ("tries", "backoff", "max", "for")
 _MOST_TRIES = 1000
 
@@ -167,7 +165,7 @@ class StepCompiler:
         if name is None:
             return None
         at = report.at("id")
-        if not isinstance(name, str) or not _ID.fullmatch(name):
+        if not isinstance(name, str) or not shapes.WORD.fullmatch(name):
             message = f"{shown(name)} is no id for a step"
             at.error(codes.WRONG_VALUE, message, "letters, digits and _, as in steps.my_id.status")
             return None

@@ -26,9 +26,9 @@ def shown(value: Any) -> str:
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """`did you mean "method"?`, or what there is to choose from, or nothing."""
-    known = sorted(choices)
-    close = get_close_matches(word.lower(), known, n=1)
+    known = {choice.lower(): choice for choice in choices}
+    close = get_close_matches(word.lower(), sorted(known), n=1)
     if close:
-        return f'did you mean "{close[0]}"?'
-    few = ", ".join(known)
+        return f'did you mean "{known[close[0]]}"?'
+    few = ", ".join(sorted(known.values()))
     return f"there is {few}" if known and len(few) <= 2 * SHORT else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ MAX_VALUES = 500_000
 MAX_DEPTH = 100
 
 Path = tuple[str | int, ...]
+# Escapes can spell what no database and no wire takes.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _CORE = "tag:yaml.org,2002:"
 _QUOTE = "put the whole text in quotes"
 _HINTS = {
@@ -196,6 +199,9 @@ class _Reader:
 
     def _scalar(self, node: Any, path: Path) -> Any:
         self._check_tag(node, path)
+        if _UNSTORABLE.search(node.value):
+            self._fault(node, path, "a NUL or half of a character pair stands in this text")
+            return None
         try:
             return _plain(_tag(node), node.value)
         except ValueError:

@@ -1,0 +1,154 @@
+"""A rule set from a file or a folder: whatever can be used, and every problem with the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from engine.action import Registry
+from engine.errors import Problem
+from engine.rules import codes
+from engine.rules.connections import compile_connection
+from engine.rules.files import RuleFile, find_files, read_file
+from engine.rules.merging import Merged, merge
+from engine.rules.model import ConnectionSpec, Rule, RuleSet
+from engine.rules.parameters import Terms
+from engine.rules.report import Locate, Place, Report
+from engine.rules.report import Path as Where
+from engine.rules.ruling import Shared, compile_rule, id_of
+from engine.rules.secrets import Secrets
+
+_FILE_STOPS = {codes.BAD_VERSION}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What came of reading the rules.
+
+    `usable` is false where the files as a whole say nothing that can be used; then the rule set
+    is empty, and whatever was in force should stay. `broken` are the ids of rules left out.
+    """
+
+    ruleset: RuleSet
+    problems: tuple[Problem, ...]
+    usable: bool = True
+    broken: frozenset[str] = frozenset()
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that are no mere warnings."""
+        return tuple(problem for problem in self.problems if problem.severity == "error")
+
+
+def load(path: Path, *, actions: Registry, secrets: Secrets, last: RuleSet | None = None) -> Loaded:
+    """Read, check and compile; never raises for what the user wrote.
+
+    `last` is the rule set in force: a broken connection or var is taken from there.
+    """
+    files, problems = _read(path)
+    if not files or any(problem.code in _FILE_STOPS for problem in problems) or None in files:
+        return Loaded(RuleSet(), tuple(sorted(problems)), usable=False)
+    merged = merge([file for file in files if file is not None])
+    merged.problems[:0] = problems
+    if not merged.usable:
+        return Loaded(RuleSet(), tuple(sorted(merged.problems)), usable=False)
+    return _compile(merged, actions, secrets, last or RuleSet())
+
+
+def _read(path: Path) -> tuple[list[RuleFile | None], list[Problem]]:
+    paths, problems = find_files(path)
+    files: list[RuleFile | None] = []
+    for one in paths:
+        file, found = read_file(one)
+        files.append(file)
+        problems += found
+    return files, problems
+
+
+def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet) -> Loaded:
+    variables = _variables(merged, last)
+    terms = Terms(secrets, variables, merged.timezone)
+    connections, broken_connections = _connections(merged, actions, terms, last)
+    shared = Shared(
+        actions, secrets, connections, variables, merged.timezone, frozenset(broken_connections)
+    )
+    rules, broken = _rules(merged, shared)
+    ruleset = RuleSet(
+        rules=tuple(rules),
+        connections=connections,
+        vars=variables,
+        timezone=merged.timezone,
+        keep_fields=merged.keep_fields,
+        tests=tuple(merged.tests),
+    )
+    return Loaded(
+        _with_hash(ruleset), tuple(sorted(set(merged.problems))), broken=frozenset(broken)
+    )
+
+
+def _variables(merged: Merged, last: RuleSet) -> dict[str, Any]:
+    """The vars; a broken one keeps its last value."""
+    found = {}
+    for name, entry in merged.vars.items():
+        if ("vars", name) not in merged.spoilt:
+            found[name] = entry.value
+        elif name in last.vars:
+            found[name] = last.vars[name]
+    return found
+
+
+def _connections(
+    merged: Merged, actions: Registry, terms: Terms, last: RuleSet
+) -> tuple[dict[str, ConnectionSpec], set[str]]:
+    """The connections, and those that are broken and have no last good one."""
+    found: dict[str, ConnectionSpec] = {}
+    broken = set()
+    for name, entry in merged.connections.items():
+        own = Report(entry.report.locate, entry.report.path)
+        spec = compile_connection(name, entry.value, actions, terms, own)
+        merged.problems += own.problems
+        if spec and not own.broken and ("connections", name) not in merged.spoilt:
+            found[name] = spec
+        elif name in last.connections:
+            found[name] = last.connections[name]
+        else:
+            broken.add(name)
+    return found, broken
+
+
+def _rules(merged: Merged, shared: Shared) -> tuple[list[Rule], set[str]]:
+    rules, broken = [], set()
+    for number, entry in enumerate(merged.rules):
+        locate = _below(entry.report.locate, entry.report.path)
+        rule, problems = compile_rule(entry.value, shared, locate)
+        merged.problems += problems
+        if rule is None or number in merged.spoilt_rules:
+            broken |= {name for name in [id_of(entry.value)] if name}
+        else:
+            rules.append(rule)
+    return rules, broken
+
+
+def _below(locate: Locate, path: Where) -> Locate:
+    """The places of one rule, whose own paths begin at the rule."""
+
+    def locate_below(inner: Where, key: bool) -> Place:
+        return locate((*path, *inner), key)
+
+    return locate_below
+
+
+def _with_hash(ruleset: RuleSet) -> RuleSet:
+    said = [
+        [rule.version for rule in ruleset.rules],
+        {name: spec.raw for name, spec in ruleset.connections.items()},
+        ruleset.vars,
+        ruleset.timezone,
+        sorted(ruleset.keep_fields),
+        ruleset.tests,
+    ]
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"))
+    return replace(ruleset, hash=hashlib.sha256(text.encode()).hexdigest())

@@ -1,0 +1,182 @@
+"""Several files as one: connections, vars, defaults, rules and tests, each name once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from engine.errors import Problem
+from engine.rules import codes, names, shapes
+from engine.rules.files import RuleFile
+from engine.rules.parameters import SECRET
+from engine.rules.report import Report
+from engine.rules.ruling import check_timezone, id_of
+from engine.rules.wording import shortened, shown
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One named thing, and the report that knows where it stands."""
+
+    value: Any
+    report: Report
+
+
+@dataclass(slots=True)
+class Merged:
+    """All files together.
+
+    `spoilt` are connections and vars (section, name) that cannot be used, `spoilt_rules` the
+    positions of such rules; `usable` says whether anything can.
+    """
+
+    problems: list[Problem] = field(default_factory=list)
+    usable: bool = True
+    connections: dict[str, Entry] = field(default_factory=dict)
+    vars: dict[str, Entry] = field(default_factory=dict)
+    timezone: str = "UTC"
+    keep_fields: frozenset[str] = frozenset()
+    rules: list[Entry] = field(default_factory=list)
+    tests: list[Mapping[str, Any]] = field(default_factory=list)
+    spoilt: set[tuple[str, str]] = field(default_factory=set)
+    spoilt_rules: set[int] = field(default_factory=set)
+
+
+def merge(files: Sequence[RuleFile]) -> Merged:
+    """Everything that the files say, with every clash between them reported."""
+    merged = Merged()
+    zones: dict[str, Report] = {}
+    some_rules = False
+    for file in files:
+        report = Report(file.locate, problems=merged.problems)
+        some_rules |= "rules" in file.data
+        _named("connections", file.data, merged.connections, merged, report)
+        _named("vars", file.data, merged.vars, merged, report)
+        _defaults(file.data, merged, zones, report)
+        first = len(merged.rules)
+        _rules(file.data, merged, report)
+        _tests(file.data, merged, report)
+        _faults(file, first, merged)
+    if not some_rules:
+        message = "there are no rules here"
+        problem = Problem(files[0].name, 0, 0, codes.NO_RULES, message, "add rules:")
+        merged.problems.append(problem)
+        merged.usable = False
+    _twice(merged)
+    return merged
+
+
+def _named(
+    section: str, data: Mapping[str, Any], into: dict[str, Entry], merged: Merged, report: Report
+) -> None:
+    """The entries of a section; a name that another file already has is reported with both places."""
+    raw = data.get(section)
+    if raw is None:
+        return
+    at = report.at(section)
+    if not isinstance(raw, Mapping):
+        at.error(codes.WRONG_VALUE, f"{section} is a mapping, not {shown(raw)}")
+        return
+    for name, value in raw.items():
+        here = at.at(name)
+        if section == "vars" and not shapes.WORD.fullmatch(name):
+            message = f'"{shortened(name)}" cannot be the name of a variable'
+            here.error(codes.WRONG_VALUE, message, "letters, digits and _", key=True)
+        if name in into:
+            place = _spelt(into[name].report)
+            message = f'"{shortened(name)}" stands twice in {section}'
+            here.error(codes.TWICE, message, f"it is already at {place}", key=True)
+            merged.spoilt.add((section, name))
+            continue
+        if section == "vars" and isinstance(value, str) and SECRET.fullmatch(value):
+            hint = "name the secret where it is used"
+            here.error(codes.SECRET_REFUSED, "a variable holds no secret", hint)
+        into[name] = Entry(value, here)
+
+
+def _defaults(
+    data: Mapping[str, Any], merged: Merged, zones: dict[str, Report], report: Report
+) -> None:
+    raw = data.get("defaults")
+    if raw is None:
+        return
+    at = report.at("defaults")
+    if not isinstance(raw, Mapping):
+        at.error(codes.WRONG_VALUE, f"defaults is a mapping, not {shown(raw)}")
+        return
+    names.check_keys(raw, names.DEFAULTS_KEYS, at)
+    merged.keep_fields |= frozenset(shapes.texts(raw, "keep_fields", at))
+    zone = shapes.text(raw, "timezone", at)
+    if not zone:
+        return
+    here = at.at("timezone")
+    if zones and zone not in zones:
+        place = _spelt(next(iter(zones.values())))
+        here.error(codes.TWICE, "another file says another timezone", f"it is at {place}")
+        return
+    if check_timezone(zone, here):
+        merged.timezone = zone
+        zones[zone] = here
+
+
+def _rules(data: Mapping[str, Any], merged: Merged, report: Report) -> None:
+    raw = data.get("rules", [])
+    if not isinstance(raw, list):
+        hint = 'each rule begins with "- id:"'
+        report.at("rules").error(codes.NO_RULES, f"rules is a list, not {shown(raw)}", hint)
+        merged.usable = False
+        return
+    merged.rules += [Entry(one, report.at("rules", at)) for at, one in enumerate(raw)]
+
+
+def _tests(data: Mapping[str, Any], merged: Merged, report: Report) -> None:
+    raw = data.get("tests")
+    if raw is None:
+        return
+    if not isinstance(raw, list) or not all(isinstance(one, Mapping) for one in raw):
+        report.at("tests").error(codes.WRONG_VALUE, "tests is a list of mappings")
+        return
+    merged.tests += raw
+
+
+def _faults(file: RuleFile, first: int, merged: Merged) -> None:
+    """A doubled key, or another fault of the YAML, spoils what it lies in and no more."""
+    for fault in file.document.faults:
+        rule = None
+        match fault.path:
+            case ("rules", int(number), *_):
+                merged.spoilt_rules.add(first + number)
+                rule = id_of(merged.rules[first + number].value)
+            case ("connections" | "vars" as section, str(name), *_):
+                merged.spoilt.add((section, name))
+            case ("tests", _, *_):
+                pass
+            case _:
+                merged.usable = False
+        merged.problems.append(replace(fault.problem, rule=rule))
+
+
+def _twice(merged: Merged) -> None:
+    """Two rules with one id: nobody knows which is meant, so neither loads."""
+    first: dict[str, int] = {}
+    for number, entry in enumerate(merged.rules):
+        name = id_of(entry.value)
+        if name is None:
+            continue
+        if name not in first:
+            first[name] = number
+            continue
+        place = _spelt(merged.rules[first[name]].report.at("id"))
+        message = f'another rule has the id "{name}" already'
+        _rule_report(entry, name).at("id").error(codes.TWICE, message, f"it is at {place}")
+        merged.spoilt_rules |= {first[name], number}
+
+
+def _rule_report(entry: Entry, name: str) -> Report:
+    return Report(entry.report.locate, entry.report.path, name, entry.report.problems)
+
+
+def _spelt(report: Report) -> str:
+    file, line, column = report.place()
+    return f"{file}:{line}:{column}"
