@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -130,3 +132,60 @@ class Action(ABC, Generic[P]):
 
 
 Registry = Mapping[str, Action[Any]]
+
+
+OUTPUT_LIMIT = 128 * 1024
+"""Bytes that are kept of what the other side sends back (an answer's body, a program's output)."""
+
+
+def json_or_none(text: str) -> Any:
+    """The JSON value that the text is, or None where it is none that could be stored."""
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+        # A lone surrogate passes the parser, and fails whoever stores or sends it later.
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return None
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    """`NaN` and `Infinity` are not JSON."""
+    raise ValueError(name)
+
+
+def printable(text: str, limit: int = 300) -> str:
+    """One line for people: control and formatting characters escaped, cut to `limit` characters."""
+    cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in cut
+    )
+
+
+_NAT64 = ip_network("64:ff9b::/96")
+_GLOBAL_UNICAST = ip_network("2000::/3")
+# Relays, documentation, and a cloud's metadata service, which `is_global` takes for public.
+_NOT_PUBLIC = tuple(
+    ip_network(text) for text in ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24", "3fff::/20")
+)
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address lies in the public internet.
+
+    Judged is where it leads: private, loopback, link-local (metadata), CGNAT, multicast and
+    reserved ones are not public, nor is an IPv6 address that stands for such an IPv4 address.
+    """
+    ip = ip_address(address.partition("%")[0])
+    if isinstance(ip, IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if ip in _NAT64:
+            inner = IPv4Address(int(ip) & 0xFFFF_FFFF)
+        if inner is not None:
+            return is_public(str(inner))
+        if ip not in _GLOBAL_UNICAST:
+            return False
+    if ip.is_multicast or any(ip in network for network in _NOT_PUBLIC):
+        return False
+    return ip.is_global

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+
 class State(StrEnum):
     """Where a run stands: pending → queued → running → pending again, or an end."""
 
@@ -86,7 +87,8 @@ class Event:
 
     `seq` orders by arrival (0 until stored); `raised` is the event's own timestamp,
     `stored` when it was accepted; `body` is as the source sent it, credentials removed;
-    `subject` is `user:<key>`, `node:<key>` or None.
+    `subject` is `user:<key>`, `node:<key>` or None; `names` are all that it answers to, once
+    it is decided.
     """
 
     id: str
@@ -97,13 +99,14 @@ class Event:
     raised: int
     stored: int
     body: Mapping[str, Any]
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """One rule, or one follow-up of it, for one event, until it ends.
 
-    `path` is where in the rule it begins ("" = its `do`), `cursor` the step that is next,
+    `origin` names the event (with its `seq` and `raised`); `path` is where in the rule it begins ("" = its `do`), `cursor` the step that is next,
     `attempt` counts the tries of that step (0 = none yet) and `starts` those without an end.
     `results` maps step ids to what the steps gave back. `lane` is the target of the next step.
     `first_try` is when the step under way was first tried (None = not yet).
@@ -112,6 +115,7 @@ class Run:
     id: str
     origin: str
     origin_seq: int
+    origin_raised: int
     rule: str
     version: str
     path: str
@@ -170,3 +174,50 @@ class Attempt:
     outcome: str | None = None
     reason: str | None = None
     message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the journal knows around one event before it is decided.
+
+    `previous` is the subject's last state before it, `latest` the newest known;
+    `later` are events that arrived before it but were raised after it (of its subject).
+    """
+
+    event: Event
+    previous: Event | None
+    latest: Event | None
+    later: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One decision record: which event, all names it answers to, and what came of it."""
+
+    seq: int
+    names: tuple[str, ...]
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DueRun:
+    """What the queue needs to know of a run that is due."""
+
+    id: str
+    lane: str
+    priority: int
+    cursor: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """A waiting follow-up that an event's name, per and key fit."""
+
+    run: str
+    position: int
+    rule: str
+    version: str
+    path: str
+    origin_seq: int
+    origin_raised: int

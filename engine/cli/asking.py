@@ -1,0 +1,83 @@
+"""Asks the running daemon over its control socket; without one, opens the journal itself."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.errors import UserError
+from engine.settings import Places, read_places
+
+_TIMEOUT = 60.0
+
+
+def ask(noun: str, verb: str, params: Mapping[str, Any], database: str | None = None) -> Any:
+    """The answer to one question; UserError where it can't be had."""
+    places = read_places({"database": database})
+    given = {name: str(value) for name, value in params.items() if value is not None}
+    from engine.daemon.paths import control_path
+
+    try:
+        return _ask_daemon(control_path(places.database), noun, verb, given)
+    except (FileNotFoundError, ConnectionRefusedError):
+        return asyncio.run(_ask_journal(places, noun, verb, given))
+    except PermissionError as error:
+        message = "the daemon's control socket is open to root and the daemon's own user only"
+        raise UserError(message) from error
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_TIMEOUT)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_TIMEOUT)
+        try:
+            self.sock.connect(str(self._path))
+        except OSError:
+            self.sock.close()
+            raise
+
+
+def _ask_daemon(path: Path, noun: str, verb: str, params: Mapping[str, str]) -> Any:
+    connection = _Connection(path)
+    try:
+        body = json.dumps(params)
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", f"/api/v1/{noun}/{verb}", body, headers)
+        answer = json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+    if "error" in answer:
+        raise UserError(answer["error"]["message"])
+    return answer["answer"]
+
+
+async def _ask_journal(places: Places, noun: str, verb: str, params: Mapping[str, str]) -> Any:
+    from engine.clock import SystemClock
+    from engine.console.desk import Desk
+    from engine.daemon.assembly import open_journal
+    from engine.deciding.rulebook import Rulebook
+    from engine.journal.opening import sqlite_path
+
+    path = sqlite_path(places.database)
+    if not path.exists():
+        message = f"there is no journal at {path}; RULEWAVE_DATABASE or --database names another"
+        raise UserError(message)
+    if path.stat().st_uid not in {os.geteuid(), 0} and os.geteuid() != 0:
+        raise UserError(f"{path} belongs to another user; run this as its owner")
+    from engine.cli.check import read_rules
+
+    async with open_journal(places.database) as journal:
+        desk = Desk(journal, Rulebook(read_rules(None).ruleset), SystemClock())
+        return await desk.ask(noun, verb, params)

@@ -1,0 +1,79 @@
+"""`rulewave check`: every problem of the rules, each with its place and a way out."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from engine.errors import Problem
+    from engine.rules.loading import Loaded
+
+
+def check(
+    path: Annotated[
+        Path | None, typer.Argument(help="A rules file or folder; default as for serve.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    github: Annotated[
+        bool, typer.Option("--github", help="Print annotations for GitHub Actions.")
+    ] = False,
+) -> None:
+    """Read rules and print every problem. Exit 1 where a rule would not load."""
+    loaded = read_rules(path)
+    errors = [problem for problem in loaded.problems if problem.severity == "error"]
+    if as_json:
+        typer.echo(json.dumps(_as_json(loaded), ensure_ascii=False, indent=2))
+    elif github:
+        for problem in loaded.problems:
+            typer.echo(_annotation(problem))
+    else:
+        for problem in loaded.problems:
+            typer.echo(str(problem))
+        typer.echo(_summary(loaded))
+    if errors:
+        raise typer.Exit(1)
+
+
+def read_rules(path: Path | None) -> Loaded:
+    """The rules of that path, or of the settings."""
+    from engine.daemon.registry import find_actions
+    from engine.rules.loading import load
+    from engine.rules.secrets import Secrets
+    from engine.settings import credentials_folder, read_places
+
+    places = read_places({"rules": path})
+    secrets = Secrets(credentials_folder(os.environ), places.secrets_dir, os.environ)
+    return load(places.rules, actions=find_actions(), secrets=secrets)
+
+
+def _summary(loaded: Loaded) -> str:
+    errors = sum(problem.severity == "error" for problem in loaded.problems)
+    warnings = len(loaded.problems) - errors
+    return (
+        f"{_count(len(loaded.ruleset.rules), 'rule')} in order, "
+        f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _as_json(loaded: Loaded) -> dict[str, object]:
+    return {
+        "rules": [rule.id for rule in loaded.ruleset.rules],
+        "problems": [asdict(problem) for problem in loaded.problems],
+    }
+
+
+def _annotation(problem: Problem) -> str:
+    text = f"{problem.code} {problem.message}" + (f"; {problem.hint}" if problem.hint else "")
+    escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    place = f"file={problem.file},line={problem.line},col={problem.column}"
+    return f"::{problem.severity} {place}::{escaped}"

@@ -1,0 +1,74 @@
+"""What commands print: tables on a terminal, plain columns elsewhere, JSON where it is wished."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import typer
+
+_CONTROL = {number: f"\\x{number:02x}" for number in (*range(9), *range(11, 32), *range(127, 160))}
+
+
+def print_json(value: Any) -> None:
+    """Stable JSON, one document."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], nothing: str) -> None:
+    """Rows as a table; `nothing` where there are none."""
+    if not rows:
+        typer.echo(nothing)
+    elif sys.stdout.isatty():
+        _print_rich(rows, columns)
+    else:
+        _print_plain(rows, columns)
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """Name and value, one a line."""
+    width = max(map(len, facts), default=0)
+    for name, value in facts.items():
+        typer.echo(f"{name:<{width}}  {clean(value)}")
+
+
+def clean(value: Any) -> str:
+    """A value as text that can't move the cursor or hide a line: strangers write parts of it."""
+    text = "" if value is None else str(value)
+    return text.replace("\n", "\\n").translate(_CONTROL)
+
+
+def _print_plain(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    cells = [[clean(row.get(column)) for column in columns] for row in rows]
+    widths = [
+        max(len(column), *(len(line[place]) for line in cells))
+        for place, column in enumerate(columns)
+    ]
+    for line in ([*columns], *cells):
+        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        typer.echo("  ".join(padded).rstrip())
+
+
+def _print_rich(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(
+            *(Text(clean(row.get(column)), style=_style(row, column)) for column in columns)
+        )
+    Console().print(table)
+
+
+def _style(row: Mapping[str, Any], column: str) -> str:
+    if column not in {"state", "verdict", "outcome"}:
+        return ""
+    good, bad = {"succeeded", "matched"}, {"dead", "could not evaluate", "failed", "unknown"}
+    value = row.get(column)
+    return "green" if value in good else "red" if value in bad else ""

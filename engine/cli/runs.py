@@ -1,0 +1,55 @@
+"""`rulewave runs`: what was done, and how each try ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from engine.cli.asking import ask
+from engine.cli.options import AsJson, Database, Id, Key, Most, Rule, Since, State
+from engine.cli.printing import print_facts, print_json, print_table
+
+app = typer.Typer(help="Runs: what was done, and how it ended.", no_args_is_help=True)
+COLUMNS = ("due", "id", "rule", "step", "key", "state", "tries", "message")
+_HIDDEN = ("attempts", "results")
+
+
+@app.command("list")
+def list_runs(
+    rule: Rule = None,
+    key: Key = None,
+    state: State = None,
+    since: Since = None,
+    most: Most = 100,
+    as_json: AsJson = False,
+    database: Database = None,
+) -> None:
+    """List runs, newest first."""
+    wish = {"rule": rule, "key": key, "state": state, "since": since, "most": most}
+    rows = ask("runs", "list", wish, database)
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, COLUMNS, "no runs")
+
+
+@app.command("show")
+def show_run(id: Id, as_json: AsJson = False, database: Database = None) -> None:
+    """Show a run with all its tries."""
+    run = ask("runs", "show", {"id": id}, database)
+    if as_json:
+        print_json(run)
+    else:
+        print_run(run)
+
+
+def print_run(run: dict[str, Any]) -> None:
+    """A run for people."""
+    print_facts({name: value for name, value in run.items() if name not in _HIDDEN})
+    typer.echo("\ntries")
+    columns = ("started", "step", "try", "outcome", "seconds", "reason", "message")
+    print_table(run["attempts"], columns, "  none yet")
+    if run["results"]:
+        typer.echo("\nresults")
+        print_json(run["results"])

@@ -1,0 +1,64 @@
+"""`rulewave serve`: the daemon."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+Text = str | None
+
+
+def serve(
+    rules: Annotated[Text, typer.Option(help="Rules: a file, or a folder of them.")] = None,
+    webhook_secret: Annotated[
+        Text, typer.Option(help="The panel's secret; better in the environment.")
+    ] = None,
+    listen: Annotated[Text, typer.Option(help="Where the panel posts to.")] = None,
+    console_listen: Annotated[Text, typer.Option(help="Console, health and metrics.")] = None,
+    console_password: Annotated[Text, typer.Option(help="For the console.")] = None,
+    database: Annotated[Text, typer.Option(help="sqlite:////path/to/rulewave.db")] = None,
+    max_body: Annotated[Text, typer.Option(help="Largest delivery, as 1MiB.")] = None,
+    max_age: Annotated[Text, typer.Option(help="Oldest event taken, as 30d, or off.")] = None,
+    max_backlog: Annotated[int | None, typer.Option(help="Most undecided events.")] = None,
+    retention: Annotated[Text, typer.Option(help="How long to keep, as 30d, or off.")] = None,
+    secrets_dir: Annotated[Text, typer.Option(help="Folder of secret files.")] = None,
+    role: Annotated[Text, typer.Option(help="all")] = None,
+    log_format: Annotated[Text, typer.Option(help="auto, console or json.")] = None,
+    log_level: Annotated[Text, typer.Option(help="debug, info, warning or error.")] = None,
+    allow_private_targets: Annotated[
+        bool | None, typer.Option(help="May rules call private addresses?")
+    ] = None,
+) -> None:
+    """Run the daemon until SIGTERM or Ctrl-C. Every option has an environment variable."""
+    _serve(dict(locals()))
+
+
+def _serve(options: dict[str, Any]) -> None:
+    import asyncio
+    import os
+
+    from engine.settings import read_settings
+
+    settings = read_settings(os.environ, options)
+    from engine.daemon.logging import configure_logging
+
+    configure_logging(settings.log_format, settings.log_level)
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: Any) -> None:
+    import asyncio
+    import gc
+
+    from engine.daemon.service import run_service, stop_on_signals
+
+    def ready(_: object) -> None:
+        # What the start made stays: it need not be looked through again and again.
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    await run_service(settings, stop=stop, on_ready=ready)

@@ -1,0 +1,223 @@
+"""What people ask of a journal: lists, one thing whole, and the few things that they may do.
+
+The same answers whether a command asks the running daemon or opens the journal by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.clock import SECOND, Clock, from_iso, to_iso
+from engine.deciding.batch import Batch
+from engine.deciding.matching import Outcome, judge, not_listening
+from engine.deciding.rulebook import Rulebook
+from engine.errors import UserError
+from engine.journal import listing, runs
+from engine.journal.operations import Op
+from engine.journal.sqlite import SqliteJournal
+from engine.model import Event, Facts, Run, State
+from engine.rules.durations import parse_duration
+from engine.sources.redaction import mask_private
+
+Params = Mapping[str, str]
+Shown = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Desk:
+    """Answers on one journal; `book` are the rules that why-nots are judged by."""
+
+    journal: SqliteJournal
+    book: Rulebook
+    clock: Clock
+
+    async def ask(self, noun: str, verb: str, params: Params) -> Any:
+        """Answer one question; UserError where it can't be."""
+        known = {
+            ("events", "list"): self.list_events,
+            ("events", "show"): self.show_event,
+            ("events", "rejected"): self.list_rejected,
+            ("runs", "list"): self.list_runs,
+            ("runs", "show"): self.show_run,
+            ("followups", "list"): self.list_followups,
+            ("followups", "cancel"): self.cancel_followup,
+        }
+        answer = known.get((noun, verb))
+        if answer is None:
+            raise UserError(f"there is no {noun} {verb}")
+        return await answer(params)
+
+    async def list_events(self, params: Params) -> list[Shown]:
+        """Events, newest first."""
+        found = await self.journal.list(listing.events(self._wish(params)))
+        return [_event_line(stored) for stored in found]
+
+    async def show_event(self, params: Params) -> Shown:
+        """One event: body, decision, why and why-not of every rule, and its runs."""
+        id = params.get("id", "")
+        stored = await self.journal.list(listing.event(id))
+        if stored is None:
+            raise UserError(f"there is no event {id}")
+        made = await self.journal.list(listing.runs_of_event(stored.event.seq))
+        shown = _event_line(stored)
+        shown["body"] = mask_private(stored.event.body)
+        shown["decision"] = stored.record
+        shown["rules"] = await self._outcomes(stored) if stored.record else []
+        shown["runs"] = [_run_line(run) for run in made]
+        return shown
+
+    async def list_rejected(self, params: Params) -> list[Shown]:
+        """Genuine deliveries that were no events."""
+        rows = await self.journal.list(listing.rejected(self._wish(params).most))
+        return [{**row, "stored": to_iso(row["stored"])} for row in rows]
+
+    async def list_runs(self, params: Params) -> list[Shown]:
+        """Runs of all kinds, newest first."""
+        found = await self.journal.list(listing.runs(self._wish(params)))
+        return [_run_line(run) for run in found]
+
+    async def show_run(self, params: Params) -> Shown:
+        """One run with all its tries."""
+        run = await self._run(params)
+        tries = await self.journal.list(listing.attempts_of(run.id))
+        return {
+            **_run_line(run),
+            "version": run.version,
+            "parent": run.parent,
+            "cancelled_by": run.cancelled_by,
+            "results": mask_private(run.results),
+            "attempts": [_attempt_line(row) for row in tries],
+        }
+
+    async def list_followups(self, params: Params) -> list[Shown]:
+        """Follow-ups; those that are still to come, unless a state is wished."""
+        found = await self.journal.list(listing.followups(self._wish(params)))
+        return [_run_line(run) for run in found]
+
+    async def cancel_followup(self, params: Params) -> Shown:
+        """Cancel a follow-up before it begins."""
+        run = await self._run(params)
+        if not run.path:
+            raise UserError(f"{run.id} is no follow-up; see: rulewave runs show {run.id}")
+        cancel = runs.cancel(
+            run.id, by=None, reason="cancelled_by_person", message="cancelled by a person",
+            now=self.clock.now(),
+        )  # fmt: skip
+        done = await self.journal.write(cancel)
+        after = await self._run(params)
+        if not done and after.state is not State.RUNNING:
+            raise UserError(f"{run.id} can't be cancelled any more: it is {after.state}")
+        return _run_line(after)
+
+    async def _run(self, params: Params) -> Run:
+        id = params.get("id", "")
+        run = await self.journal.list(runs.by_id(id))
+        if run is None:
+            raise UserError(f"there is no run {id}")
+        return run
+
+    async def _outcomes(self, stored: listing.StoredEvent) -> list[Shown]:
+        facts = await self.journal.list(_facts_of(stored))
+        now = int((stored.record or {}).get("now", stored.event.stored))
+        base = Batch(self.book, now).context(facts)
+        outcomes = [
+            not_listening(rule, stored.names) or judge(rule, base)
+            for rule in self.book.ruleset.rules
+            if not rule.clocks or rule.on
+        ]
+        return [_outcome_line(outcome) for outcome in outcomes]
+
+    def _wish(self, params: Params) -> listing.Wish:
+        most = params.get("most") or "100"
+        state = params.get("state")
+        if state and state not in {item.value for item in State}:
+            raise UserError(f"{state!r} is no state; there are {', '.join(State)}")
+        return listing.Wish(
+            rule=params.get("rule") or None,
+            key=params.get("key") or None,
+            state=state or None,
+            type=params.get("type") or None,
+            since=self._since(params.get("since")),
+            most=min(int(most), 10_000) if most.isdecimal() else 100,
+        )
+
+    def _since(self, text: str | None) -> int:
+        if not text:
+            return 0
+        moment = from_iso(text)
+        if moment is not None:
+            return moment
+        try:
+            return self.clock.now() - parse_duration(text)
+        except ValueError as error:
+            raise UserError(f"--since {text}: write a duration such as 2h, or a time") from error
+
+
+def _facts_of(stored: listing.StoredEvent) -> Op[Facts]:
+    """The event with the very states that it was decided with."""
+    record = stored.record or {}
+    previous = yield from _by_id(record.get("previous"))
+    latest = yield from _by_id(record.get("latest"))
+    return Facts(stored.event, previous, latest)
+
+
+def _by_id(id: str | None) -> Op[Event | None]:
+    found = (yield from listing.event(id)) if id else None
+    return found.event if found else None
+
+
+def _event_line(stored: listing.StoredEvent) -> Shown:
+    event = stored.event
+    return {
+        "id": event.id,
+        "type": event.type,
+        "aliases": [name for name in stored.names if name != event.type],
+        "source": event.source,
+        "subject": event.subject,
+        "raised": to_iso(event.raised),
+        "stored": to_iso(event.stored),
+        "decided": to_iso(stored.decided) if stored.decided is not None else None,
+    }
+
+
+def _run_line(run: Run) -> Shown:
+    return {
+        "id": run.id,
+        "rule": run.rule,
+        "step": run.path or None,
+        "key": run.key,
+        "state": run.state.value,
+        "due": to_iso(run.due),
+        "event": run.origin,
+        "tries": run.attempt,
+        "target": run.lane,
+        "reason": run.reason,
+        "message": run.message,
+        "ended": to_iso(run.ended) if run.ended is not None else None,
+        "created": to_iso(run.created),
+    }
+
+
+def _attempt_line(row: Mapping[str, Any]) -> Shown:
+    ended = row["ended"]
+    return {
+        "step": row["path"],
+        "try": row["number"],
+        "started": to_iso(row["started"]),
+        "ended": to_iso(ended) if ended is not None else None,
+        "seconds": (ended - row["started"]) / SECOND if ended is not None else None,
+        "outcome": row["outcome"],
+        "reason": row["reason"],
+        "message": row["message"],
+    }
+
+
+def _outcome_line(outcome: Outcome) -> Shown:
+    return {
+        "rule": outcome.rule.id,
+        "verdict": outcome.verdict.value,
+        "why": outcome.why,
+        "key": outcome.key,
+    }

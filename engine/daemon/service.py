@@ -1,0 +1,172 @@
+"""The daemon: starts the parts, serves until told to stop, and stops within ten seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import stat
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from socket import socket
+
+import structlog
+
+from engine.clock import Clock, SystemClock
+from engine.console.api import build_control
+from engine.console.app import build_console
+from engine.daemon.assembly import Engine, open_engine
+from engine.daemon.listeners import (
+    Address,
+    bind,
+    parse_listen,
+    raise_descriptor_limit,
+    serve,
+    take_passed,
+)
+from engine.daemon.paths import control_path
+from engine.errors import UserError
+from engine.intake.app import build_intake
+from engine.settings import Settings
+
+LISTENERS_GRACE = 2.0
+RUNS_GRACE = 6.0
+log = structlog.get_logger("rulewave.daemon")
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Bound sockets of the three listeners."""
+
+    intake: list[socket]
+    console: list[socket]
+    control: list[socket]
+    control_path: Path
+
+
+async def run_service(
+    settings: Settings,
+    *,
+    stop: asyncio.Event,
+    on_ready: Callable[[Engine], None] = lambda _: None,
+    clock: Clock | None = None,
+) -> None:
+    """Serve until `stop` is set."""
+    raise_descriptor_limit()
+    async with open_engine(settings, clock or SystemClock()) as engine:
+        _tell_problems(engine)
+        doors = _open_doors(settings)
+        try:
+            async with _working(engine):
+                await _serve(engine, doors, stop, on_ready)
+        finally:
+            doors.control_path.unlink(missing_ok=True)
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """SIGTERM and Ctrl-C stop the daemon."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+
+@asynccontextmanager
+async def _working(engine: Engine) -> AsyncIterator[None]:
+    """Deciding, running and waking, from what an earlier life left."""
+    await engine.pipeline.start()
+    engine.alarm.start()
+    await engine.handing.start()
+    await engine.clocks.tick()
+    engine.alarm.every("clocks", 60, engine.clocks.tick)
+    deciding = asyncio.create_task(engine.decide_forever())
+    running = asyncio.create_task(engine.worker.run())
+    try:
+        yield
+    finally:
+        engine.stopping.set()
+        engine.alarm.stop()
+        engine.worker.stop()
+        await _end_runs(engine, running)
+        await asyncio.wait({deciding}, timeout=1)
+        for task in (deciding, running):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def _end_runs(engine: Engine, running: asyncio.Task[None]) -> None:
+    """Runs under way finish, or are handed back to the next life."""
+    await asyncio.wait({running}, timeout=RUNS_GRACE)
+    if not running.done():
+        engine.runner.trier.call_back()
+        await asyncio.wait({running}, timeout=2)
+
+
+async def _serve(
+    engine: Engine, doors: Doors, stop: asyncio.Event, on_ready: Callable[[Engine], None]
+) -> None:
+    settings = engine.settings
+    intake = build_intake(
+        engine.accept, max_body=settings.max_body, on_answer=engine.metrics.answered
+    )
+    console = build_console(
+        ready=engine.readiness,
+        metrics=engine.render_metrics,
+        password=settings.console_password,
+    )
+    async with asyncio.TaskGroup() as listeners:
+        for app, sockets in (
+            (intake, doors.intake),
+            (console, doors.console),
+            (build_control(engine.desk), doors.control),
+        ):
+            listeners.create_task(serve(app, sockets, stop=stop, grace=LISTENERS_GRACE))
+        log.info(
+            "daemon.ready",
+            intake=_names(doors.intake), console=_names(doors.console),
+            rules=len(engine.desk.book.ruleset.rules), backlog=engine.pipeline.backlog,
+        )  # fmt: skip
+        on_ready(engine)
+    log.info("daemon.stopping")
+
+
+def _open_doors(settings: Settings) -> Doors:
+    passed = take_passed(os.environ)
+    path = control_path(settings.database)
+    _clear_stale(path)
+    return Doors(
+        intake=_door(passed.get("intake", passed.get("unknown", [])), settings.listen),
+        console=_door(passed.get("console", []), settings.console_listen),
+        control=bind(Address(path=str(path))),
+        control_path=path,
+    )
+
+
+def _door(passed: list[Address], listen: str) -> list[socket]:
+    addresses = passed or [parse_listen(listen)]
+    return [bound for address in addresses for bound in bind(address)]
+
+
+def _clear_stale(path: Path) -> None:
+    """The journal's lock is ours, so a socket that lies there belongs to nobody."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.stat().st_mode):
+            raise UserError(f"{path} is in the way: the control socket belongs there")
+        path.unlink()
+
+
+def _tell_problems(engine: Engine) -> None:
+    for problem in engine.problems:
+        level = log.error if problem.severity == "error" else log.warning
+        level("rules.problem", problem=str(problem), rule=problem.rule)
+
+
+def _names(sockets: list[socket]) -> str:
+    return " ".join(_name(bound) for bound in sockets)
+
+
+def _name(bound: socket) -> str:
+    name = bound.getsockname()
+    return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else str(name)

@@ -1,0 +1,228 @@
+"""Decides events one after the other, each seeing what the ones before it in the batch planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from engine.deciding.cancelling import Happening, after_origin, canceller, holds
+from engine.deciding.context import Context, base_context, key_of, rule_context
+from engine.deciding.matching import Outcome, judge
+from engine.deciding.planning import Advance, identifier, plan
+from engine.deciding.rulebook import Rulebook, cancellable, followup_at
+from engine.errors import CouldNotEvaluate
+from engine.model import Decided, Event, Facts, PlannedRun, Reason, Run, State, Verdict, Watcher
+from engine.rules.model import Per, Rule
+from engine.rules.patterns import matches
+from engine.sources.names import names as names_of
+
+Wish = tuple[str, str, str]
+"""Pattern, per and key of the follow-ups that an event may cancel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An event with all its names, the rules that listen, and the follow-ups to ask for."""
+
+    facts: Facts
+    names: tuple[str, ...]
+    candidates: tuple[Rule, ...]
+    base: Mapping[str, Any]
+    wishes: tuple[Wish, ...]
+
+    @property
+    def wants_all_later(self) -> bool:
+        """Whether later events of other subjects may cancel what this one plans."""
+        one_subject = self.facts.event.subject is not None
+        return any(
+            cancellable(rule) and not (one_subject and rule.per.text == "")
+            for rule in self.candidates
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A follow-up that waits for one of an event's names, with the facts of its origin."""
+
+    watcher: Watcher
+    origin: Facts | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """A waiting follow-up that an event cancels."""
+
+    run: str
+    by: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What came of one event: its record, the runs it makes, the follow-ups it cancels."""
+
+    decided: Decided
+    plans: tuple[PlannedRun, ...] = ()
+    cancels: tuple[Cancel, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+
+
+@dataclass(slots=True)
+class Batch:
+    """What the events of a batch have in common: the rules, the time, and what is planned so far."""
+
+    book: Rulebook
+    now: int
+    names: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    planned: dict[str, PlannedRun] = field(default_factory=dict)
+    origins: dict[str, Facts] = field(default_factory=dict)
+
+    def context(self, facts: Facts) -> dict[str, Any]:
+        """The names that all rules share for that event."""
+        return base_context(
+            facts.event,
+            facts.previous,
+            facts.latest,
+            now=self.now,
+            vars=self.book.ruleset.vars,
+        )
+
+    def prepare(self, facts: Facts, kinds: Iterable[tuple[str, Per]]) -> Prepared:
+        """Find an event's names, candidate rules and the follow-ups that it might cancel."""
+        event = facts.event
+        names = names_of(event.body, facts.previous.body if facts.previous else None)
+        self.names[event.seq] = names
+        candidates = tuple(self.book.candidates(event, names))
+        fitting = [(p, per) for p, per in kinds if any(matches(p, name) for name in names)]
+        base = self.context(facts)
+        return Prepared(facts, names, candidates, base, tuple(_wishes(fitting, base)))
+
+    def decide(self, prepared: Prepared, waiting: Sequence[Waiting]) -> Decision:
+        """Decide one event."""
+        event = prepared.facts.event
+        happening = Happening(event, prepared.names, lambda: prepared.base)
+        cancels = [found for item in waiting if (found := self._cancel(item, happening))]
+        self._cancel_planned(happening)
+        outcomes = [judge(rule, prepared.base) for rule in prepared.candidates]
+        plans: list[PlannedRun] = []
+        for outcome in outcomes:
+            if outcome.verdict is Verdict.MATCHED:
+                plans += self._plan(prepared, outcome)
+        record = self._record(prepared.facts, outcomes)
+        decided = Decided(event.seq, prepared.names, record)
+        self.planned.update({planned.run.id: planned for planned in plans})
+        self.origins.update({planned.run.id: prepared.facts for planned in plans})
+        return Decision(decided, tuple(plans), tuple(cancels), tuple(outcomes))
+
+    def _cancel(self, waiting: Waiting, happening: Happening) -> Cancel | None:
+        watcher = waiting.watcher
+        event = happening.event
+        if not after_origin(event, raised=watcher.origin_raised, seq=watcher.origin_seq):
+            return None
+        step = followup_at(self.book.by_version[watcher.version], watcher.path)
+        if step is None or watcher.position >= len(step.cancel_on):
+            return None
+        origin = waiting.origin
+        cancel = step.cancel_on[watcher.position]
+        if not holds(cancel, happening, lambda: self.context(origin) if origin else {}):
+            return None
+        return Cancel(watcher.run, event.id, cancelled_message(event, cancel.pattern))
+
+    def _cancel_planned(self, happening: Happening) -> None:
+        for id, planned in self.planned.items():
+            run = planned.run
+            if not planned.watches or run.state is State.CANCELLED:
+                continue
+            rule = self.book.by_version[run.version]
+            self.planned[id] = self.unless_cancelled(planned, rule, self.origins[id], [happening])
+
+    def _plan(self, prepared: Prepared, outcome: Outcome) -> list[PlannedRun]:
+        facts, rule = prepared.facts, outcome.rule
+        context = rule_context(prepared.base, rule, outcome.key)
+        made: Advance = plan(rule, facts.event, context, outcome.key)
+        later = [self.happening(found) for found in facts.later]
+        children = [
+            self.unless_cancelled(child, rule, facts, later) if child.watches else child
+            for child in made.children
+        ]
+        return [PlannedRun(made.run), *children]
+
+    def happening(self, event: Event) -> Happening:
+        """An event known already, as a canceller."""
+        names = self.names.get(event.seq) or event.names or (event.type,)
+        return Happening(event, names, lambda: self.context(Facts(event, None, None)))
+
+    def unless_cancelled(
+        self, planned: PlannedRun, rule: Rule, origin: Facts, later: Sequence[Happening]
+    ) -> PlannedRun:
+        run = planned.run
+        step = followup_at(rule, run.path)
+        cancels = step.cancel_on if step else ()
+        window = [
+            item
+            for item in later
+            if after_origin(item.event, raised=run.origin_raised, seq=run.origin_seq)
+        ]
+        by = canceller(planned.watches, cancels, rule.per, window, lambda: self.context(origin))
+        return PlannedRun(cancelled(run, by, self.now)) if by else planned
+
+    def _record(self, facts: Facts, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+        return {
+            "rules": self.book.ruleset.hash,
+            "now": self.now,
+            "previous": facts.previous.id if facts.previous else None,
+            "latest": facts.latest.id if facts.latest else None,
+            "outcomes": [
+                _outcome_record(outcome)
+                for outcome in outcomes
+                if outcome.verdict is not Verdict.NOT_MATCHED
+            ],
+        }
+
+
+def cancelled(run: Run, by: Event, now: int) -> Run:
+    """A run that an event cancelled before it began."""
+    return replace(
+        run,
+        state=State.CANCELLED,
+        ended=now,
+        watched=False,
+        reason=Reason.CANCELLED_BY_EVENT.value,
+        message=cancelled_message(by, by.type),
+        cancelled_by=by.id,
+    )
+
+
+def cancelled_message(event: Event, pattern: str) -> str:
+    """Why a follow-up was cancelled, in one line."""
+    named = event.type if event.type == pattern else f"{event.type} ({pattern})"
+    return f"cancelled by {named}, event {event.id}"
+
+
+def undecidable(event: Event, message: str, now: int) -> Decision:
+    """A dead letter in place of a decision: this event can't be decided."""
+    run = Run(
+        id=identifier("run", event.id, "", "", 0),
+        origin=event.id, origin_seq=event.seq, origin_raised=event.raised,
+        rule="", version="", path="", generation=0, key="",
+        state=State.DEAD, due=event.stored, created=event.stored, lane="", ended=now,
+        reason=Reason.COULD_NOT_DECIDE.value, message=message,
+    )  # fmt: skip
+    decided = Decided(event.seq, (event.type,), {"now": now, "error": message})
+    return Decision(decided, (PlannedRun(run),))
+
+
+def _wishes(fitting: Iterable[tuple[str, Per]], base: Context) -> Iterable[Wish]:
+    for pattern, per in fitting:
+        try:
+            yield pattern, per.text, key_of(per, base)
+        except CouldNotEvaluate:
+            continue
+
+
+def _outcome_record(outcome: Outcome) -> dict[str, Any]:
+    record = {"rule": outcome.rule.id, "version": outcome.rule.version, "verdict": outcome.verdict}
+    if outcome.verdict is Verdict.COULD_NOT_EVALUATE:
+        record["why"] = outcome.why
+    return record

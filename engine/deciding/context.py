@@ -1,0 +1,67 @@
+"""The names that conditions and templates see, built from an event and what is known around it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from engine.clock import to_iso
+from engine.errors import CouldNotEvaluate
+from engine.model import Event
+from engine.rules.model import Per, Rule
+from engine.sources.views import view
+
+Context = Mapping[str, Any]
+
+
+def base_context(
+    event: Event,
+    previous: Event | None,
+    latest: Event | None,
+    *,
+    now: int,
+    vars: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The names that all rules share for one event."""
+    seen = view(event.body)
+    newest = seen if latest is None or latest.seq == event.seq else view(latest.body)
+    return {
+        **seen,
+        "previous": view(previous.body) if previous else None,
+        "latest": newest,
+        "now": to_iso(now),
+        "vars": vars,
+        "key": None,
+        "steps": {},
+        "rule": None,
+        "error": None,
+        "events": None,
+        "digest": None,
+    }
+
+
+def rule_context(
+    base: Context, rule: Rule, key: str, steps: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The names as one rule sees them; `steps` are the results so far."""
+    about = {"id": rule.id, "description": rule.description, "tags": list(rule.tags)}
+    return {**base, "key": key, "rule": about, "steps": steps or {}}
+
+
+def key_of(per: Per, context: Context) -> str:
+    """The subject key: raises CouldNotEvaluate where a written `per` comes out null."""
+    if per.expression is None:
+        return "" if per.text == "none" else _default_key(context)
+    value = per.expression.search(context)
+    if value is None:
+        raise CouldNotEvaluate(f"per: {per.text} is null for this event")
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _default_key(context: Context) -> str:
+    for name in ("user", "node"):
+        subject = context.get(name)
+        if subject and isinstance(subject.get("key"), str):
+            return str(subject["key"])
+    return ""

@@ -1,0 +1,136 @@
+"""Which runs an event makes, where a run goes on, and the ids that make both repeatable."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from engine.clock import SECOND, from_iso
+from engine.deciding.context import Context
+from engine.deciding.rulebook import lane_of, steps_at
+from engine.errors import CouldNotEvaluate
+from engine.model import Event, PlannedRun, Reason, Run, State, Watch
+from engine.rules.model import AfterStep, Per, Rule, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """A run moved on to its next action or its end, and the follow-ups met on the way."""
+
+    run: Run
+    children: tuple[PlannedRun, ...] = ()
+
+
+def identifier(prefix: str, *parts: object) -> str:
+    """A short id made of what it stands for: the same thing has the same id, always."""
+    digest = hashlib.sha256("\0".join(map(str, parts)).encode()).digest()
+    return f"{prefix}_{base64.b32encode(digest)[:20].decode().lower()}"
+
+
+def idempotency_key(run: Run, step: Step) -> str:
+    """Constant over all tries of a step, whatever crashes between them."""
+    parts = (run.origin, run.rule, step.path, str(run.generation))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def plan(rule: Rule, event: Event, context: Context, key: str) -> Advance:
+    """The run that a match makes, due now, with the follow-ups that stand before any action."""
+    run = Run(
+        id=identifier("run", event.id, rule.id, "", 0),
+        origin=event.id,
+        origin_seq=event.seq,
+        origin_raised=event.raised,
+        rule=rule.id,
+        version=rule.version,
+        path="",
+        generation=0,
+        key=key,
+        state=State.PENDING,
+        due=event.stored,
+        created=event.stored,
+        lane=lane_of(rule.do, 0),
+    )
+    return advance(run, rule, context, now=event.stored)
+
+
+def advance(run: Run, rule: Rule, context: Context, *, now: int) -> Advance:
+    """Walk from the cursor over follow-ups to the next action, or to the end."""
+    steps = steps_at(rule, run.path)
+    children: list[PlannedRun] = []
+    cursor = run.cursor
+    while cursor < len(steps):
+        step = steps[cursor]
+        if not isinstance(step, AfterStep):
+            break
+        try:
+            children.append(plan_followup(run, rule.per, step, context, reached=now))
+        except CouldNotEvaluate as error:
+            return Advance(_dead(run, cursor, f"after.until: {error}", now), tuple(children))
+        cursor += 1
+    return Advance(_moved(run, steps, cursor, now), tuple(children))
+
+
+def plan_followup(
+    run: Run, per: Per, step: AfterStep, context: Context, *, reached: int
+) -> PlannedRun:
+    """The follow-up that a run makes on reaching an `after`; a past time is due at once."""
+    child = Run(
+        id=identifier("run", run.origin, run.rule, step.path, run.generation),
+        origin=run.origin,
+        origin_seq=run.origin_seq,
+        origin_raised=run.origin_raised,
+        rule=run.rule,
+        version=run.version,
+        path=step.path,
+        generation=run.generation,
+        key=run.key,
+        state=State.PENDING,
+        due=_due(step, context, reached),
+        created=reached,
+        lane=lane_of(step.do, 0),
+        delayed=True,
+        watched=bool(step.cancel_on),
+        results=run.results,
+        parent=run.id,
+    )
+    watches = tuple(
+        Watch(pattern=cancel.pattern, per=per.text, key=run.key, position=position)
+        for position, cancel in enumerate(step.cancel_on)
+    )
+    return PlannedRun(child, watches)
+
+
+def _due(step: AfterStep, context: Context, reached: int) -> int:
+    if step.until is None:
+        return reached + (step.delay or 0)
+    value = step.until.search(context)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return int(value * SECOND) + step.offset
+    moment = from_iso(value)
+    if moment is None:
+        raise CouldNotEvaluate(f"{step.until.text} is {value!r}, which is no time")
+    return moment + step.offset
+
+
+def _moved(run: Run, steps: Sequence[Step], cursor: int, now: int) -> Run:
+    """At the step at `cursor`, untried; or succeeded where there is none."""
+    moved = replace(
+        run, cursor=cursor, attempt=0, starts=0, first_try=None, lane=lane_of(steps, cursor)
+    )
+    if cursor >= len(steps):
+        return replace(moved, state=State.SUCCEEDED, ended=now, watched=False)
+    return replace(moved, state=State.PENDING, due=now)
+
+
+def _dead(run: Run, cursor: int, message: str, now: int) -> Run:
+    return replace(
+        run,
+        cursor=cursor,
+        state=State.DEAD,
+        reason=Reason.COULD_NOT_EVALUATE.value,
+        message=message,
+        ended=now,
+        watched=False,
+    )

@@ -1,0 +1,85 @@
+"""The rules in force, indexed, together with older versions that runs still finish with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from engine.model import Event
+from engine.rules.model import ActionStep, AfterStep, Rule, RuleSet, Step
+from engine.rules.patterns import Patterns
+
+CLOCK_EVENT = "rulewave.clock"
+CLOCK_SOURCE = "clock"
+CONTROL_LANE = "control"
+
+
+class Rulebook:
+    """One rule set, ready to be asked."""
+
+    def __init__(self, ruleset: RuleSet) -> None:
+        self.ruleset = ruleset
+        self.by_id: Mapping[str, Rule] = {rule.id: rule for rule in ruleset.rules}
+        self.by_version: dict[str, Rule] = {rule.version: rule for rule in ruleset.rules}
+        self._index: Patterns[Rule] = Patterns(
+            (pattern, rule) for rule in ruleset.rules if rule.mode != "off" for pattern in rule.on
+        )
+        self._order = {rule.id: place for place, rule in enumerate(ruleset.rules)}
+
+    def candidates(self, event: Event, names: Sequence[str]) -> list[Rule]:
+        """The rules that listen to any of these names, each once, in the order of the file."""
+        if event.source == CLOCK_SOURCE:
+            rule = self.by_id.get(str(event.body.get("data", {}).get("rule")))
+            return [rule] if rule and rule.clocks and rule.mode != "off" else []
+        found = {rule.id: rule for rule in self._index.find(names)}
+        return sorted(found.values(), key=lambda rule: self._order[rule.id])
+
+    def remember(self, rules: Iterable[Rule]) -> None:
+        """Keep older versions at hand."""
+        for rule in rules:
+            self.by_version.setdefault(rule.version, rule)
+
+    def lanes(self) -> set[str]:
+        """The targets of all steps in force."""
+        found: set[str] = {CONTROL_LANE}
+        for rule in self.ruleset.rules:
+            found |= _targets(rule.do)
+        return found
+
+
+def steps_at(rule: Rule, path: str) -> tuple[Step, ...]:
+    """The list of steps that a run with this path walks through."""
+    followup = followup_at(rule, path)
+    return followup.do if followup else rule.do
+
+
+def followup_at(rule: Rule, path: str) -> AfterStep | None:
+    """The follow-up at a path; None for the rule itself, LookupError where there is none."""
+    if not path:
+        return None
+    for step in walk(rule.do):
+        if step.path == path and isinstance(step, AfterStep):
+            return step
+    raise LookupError(f"rule {rule.id} has no follow-up at {path}")
+
+
+def walk(steps: Iterable[Step]) -> Iterable[Step]:
+    """All steps, follow-ups before what is in them."""
+    for step in steps:
+        yield step
+        if isinstance(step, AfterStep):
+            yield from walk(step.do)
+
+
+def cancellable(rule: Rule) -> bool:
+    """Whether any follow-up of the rule can be cancelled by an event."""
+    return any(isinstance(step, AfterStep) and step.cancel_on for step in walk(rule.do))
+
+
+def lane_of(steps: Sequence[Step], cursor: int) -> str:
+    """The lane in which a run waits whose next step is at `cursor`."""
+    step = steps[cursor] if cursor < len(steps) else None
+    return step.target if isinstance(step, ActionStep) else CONTROL_LANE
+
+
+def _targets(steps: Iterable[Step]) -> set[str]:
+    return {step.target for step in walk(steps) if isinstance(step, ActionStep)}

@@ -1,0 +1,222 @@
+-- name: add_event (id, source, type, subject, digest, raised, stored, body)
+INSERT INTO events (id, source, type, subject, digest, raised, stored, body) VALUES (:id, :source, :type, :subject, :digest, :raised, :stored, :body) ON CONFLICT (source, digest) DO NOTHING RETURNING seq
+
+-- name: event_by_digest (source, digest)
+SELECT events.id 
+FROM events 
+WHERE events.source = :source AND events.digest = :digest
+
+-- name: add_rejected (source, stored, code, body)
+INSERT INTO rejected (source, stored, code, body) VALUES (:source, :stored, :code, :body)
+
+-- name: prune_rejected (keep)
+DELETE FROM rejected WHERE rejected.seq <= (SELECT max(rejected.seq) - :keep AS anon_1 
+FROM rejected)
+
+-- name: backlog ()
+SELECT count(*) AS number 
+FROM events 
+WHERE events.decided IS NULL
+
+-- name: undecided (most)
+SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided 
+FROM events 
+WHERE events.decided IS NULL ORDER BY events.seq
+ LIMIT :most
+
+-- name: previous (subject, raised, seq)
+SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided 
+FROM events 
+WHERE events.subject = :subject AND events.raised < :raised AND events.seq < :seq ORDER BY events.raised DESC, events.seq DESC
+ LIMIT 1
+
+-- name: latest (subject)
+SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided 
+FROM events 
+WHERE events.subject = :subject ORDER BY events.raised DESC, events.seq DESC
+ LIMIT 1
+
+-- name: later_of_subject (subject, raised, before)
+SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided 
+FROM events 
+WHERE events.subject = :subject AND events.raised > :raised AND events.seq < :before ORDER BY events.raised, events.seq
+
+-- name: later_of_all (raised, before)
+SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided 
+FROM events 
+WHERE events.raised > :raised AND events.seq < :before ORDER BY events.raised, events.seq
+
+-- name: same_time_of_subject (subject, raised, after, before)
+SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided 
+FROM events 
+WHERE events.subject = :subject AND events.raised = :raised AND events.seq > :after AND events.seq < :before ORDER BY events.seq
+
+-- name: same_time_of_all (raised, after, before)
+SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided 
+FROM events 
+WHERE events.raised = :raised AND events.seq > :after AND events.seq < :before ORDER BY events.seq
+
+-- name: first_undecided ()
+SELECT min(events.seq) AS seq, min(events.stored) AS stored 
+FROM events 
+WHERE events.decided IS NULL
+
+-- name: event_by_seq (seq)
+SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided 
+FROM events 
+WHERE events.seq = :seq
+
+-- name: event_by_id (id)
+SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided, events.decision 
+FROM events 
+WHERE events.id = :id
+
+-- name: watch_kinds ()
+SELECT watch_kinds.pattern, watch_kinds.per 
+FROM watch_kinds
+
+-- name: watchers (pattern, per, key)
+SELECT watches.run, watches.position, watches.pattern, runs.rule, runs.version, runs.path, runs.origin_seq, runs.origin_raised 
+FROM watches JOIN runs ON runs.id = watches.run 
+WHERE watches.pattern = :pattern AND watches.per = :per AND watches."key" = :key
+
+-- name: mark_decided (names, now, decision, event)
+UPDATE events SET names=:names, decided=:now, decision=:decision WHERE events.seq = :event AND events.decided IS NULL
+
+-- name: decider ()
+SELECT decider.first, decider.size, decider.tries 
+FROM decider 
+WHERE decider.id = 1
+
+-- name: set_decider (first, size, tries)
+INSERT INTO decider (id, first, size, tries) VALUES (1, :first, :size, :tries) ON CONFLICT (id) DO UPDATE SET first = :first, size = :size, tries = :tries RETURNING id
+
+-- name: add_run (id, origin, origin_seq, origin_raised, rule, version, path, generation, key, state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by)
+INSERT INTO runs (id, origin, origin_seq, origin_raised, rule, version, path, generation, "key", state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by) VALUES (:id, :origin, :origin_seq, :origin_raised, :rule, :version, :path, :generation, :key, :state, :due, :created, :lane, :priority, :cursor, :attempt, :starts, :first_try, :delayed, :watched, :results, :reason, :message, :ended, :parent, :cancelled_by) ON CONFLICT DO NOTHING RETURNING seq
+
+-- name: add_watch (pattern, per, key, run, position)
+INSERT INTO watches (pattern, per, "key", run, position) VALUES (:pattern, :per, :key, :run, :position) ON CONFLICT DO NOTHING
+
+-- name: add_watch_kind (pattern, per)
+INSERT INTO watch_kinds (pattern, per) VALUES (:pattern, :per) ON CONFLICT DO NOTHING
+
+-- name: drop_watches (run)
+DELETE FROM watches WHERE watches.run = :run
+
+-- name: run_by_id (id)
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by 
+FROM runs 
+WHERE runs.id = :id
+
+-- name: next_due ()
+SELECT min(runs.due) AS due 
+FROM runs 
+WHERE runs.state = 'pending'
+
+-- name: due_runs (now, most)
+SELECT runs.id, runs.lane, runs.priority, runs.attempt, runs.cursor 
+FROM runs 
+WHERE runs.state = 'pending' AND runs.due <= :now AND (runs.watched = 0 OR NOT (EXISTS (SELECT * 
+FROM events 
+WHERE events.decided IS NULL AND events.stored <= runs.due))) ORDER BY runs.due
+ LIMIT :most
+
+-- name: queue_run (run)
+UPDATE runs SET state='queued' WHERE runs.id = :run AND runs.state = 'pending' RETURNING id
+
+-- name: begin_try (now, run, at, expected)
+UPDATE runs SET state='running', attempt=(runs.attempt + 1), starts=(runs.starts + 1), first_try=coalesce(runs.first_try, :now) WHERE runs.id = :run AND runs.state = 'queued' AND runs.cursor = :at AND runs.attempt = :expected RETURNING id
+
+-- name: save_run (state, due, lane, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, run, from_state, from_cursor, from_attempt)
+UPDATE runs SET state=:state, due=:due, lane=:lane, cursor=:cursor, attempt=:attempt, starts=:starts, first_try=:first_try, delayed=:delayed, watched=:watched, results=:results, reason=:reason, message=:message, ended=:ended WHERE runs.id = :run AND runs.state = :from_state AND runs.cursor = :from_cursor AND runs.attempt = :from_attempt RETURNING cancelled_by
+
+-- name: cancel_run (reason, message, now, by, run)
+UPDATE runs SET state='cancelled', reason=:reason, message=:message, ended=:now, cancelled_by=:by WHERE runs.id = :run AND runs.state IN ('pending', 'queued', 'on hold') RETURNING id
+
+-- name: mark_cancelled (by, run)
+UPDATE runs SET cancelled_by=:by WHERE runs.id = :run AND runs.state = 'running' RETURNING id
+
+-- name: add_attempt (run, path, number, started)
+INSERT INTO attempts (run, path, number, started) VALUES (:run, :path, :number, :started) ON CONFLICT DO NOTHING
+
+-- name: add_skipped (run, path, number, started, ended, outcome, reason, message)
+INSERT INTO attempts (run, path, number, started, ended, outcome, reason, message) VALUES (:run, :path, :number, :started, :ended, :outcome, :reason, :message) ON CONFLICT DO NOTHING
+
+-- name: mark_irrevocable (of_run, at, tried)
+UPDATE attempts SET irrevocable=1 WHERE attempts.run = :of_run AND attempts.path = :at AND attempts.number = :tried
+
+-- name: end_attempt (ended, outcome, reason, message, of_run, at, tried)
+UPDATE attempts SET ended=:ended, outcome=:outcome, reason=:reason, message=:message WHERE attempts.run = :of_run AND attempts.path = :at AND attempts.number = :tried
+
+-- name: open_attempts (of_run)
+SELECT attempts.path, attempts.number, attempts.irrevocable 
+FROM attempts 
+WHERE attempts.run = :of_run AND attempts.ended IS NULL
+
+-- name: attempts_of (of_run)
+SELECT attempts.run, attempts.path, attempts.number, attempts.started, attempts.irrevocable, attempts.ended, attempts.outcome, attempts.reason, attempts.message 
+FROM attempts 
+WHERE attempts.run = :of_run ORDER BY attempts.started, attempts.number
+
+-- name: under_way (after)
+SELECT runs.id 
+FROM runs 
+WHERE runs.state IN ('queued', 'running') AND runs.seq > :after ORDER BY runs.seq
+
+-- name: run_states ()
+SELECT runs.state, count(*) AS number 
+FROM runs GROUP BY runs.state
+
+-- name: take_slot (target, now, step)
+INSERT INTO buckets (target, free_at) VALUES (:target, (:now + :step)) ON CONFLICT (target) DO UPDATE SET free_at = (CASE WHEN (buckets.free_at > :now) THEN buckets.free_at ELSE :now END + :step) RETURNING free_at - :step AS start
+
+-- name: add_version (hash, rule, stored, body)
+INSERT INTO versions (hash, rule, stored, body) VALUES (:hash, :rule, :stored, :body) ON CONFLICT DO NOTHING
+
+-- name: version (hash)
+SELECT versions.body 
+FROM versions 
+WHERE versions.hash = :hash
+
+-- name: add_ruleset (hash, stored, body)
+INSERT INTO rulesets (hash, stored, body) VALUES (:hash, :stored, :body) ON CONFLICT DO NOTHING
+
+-- name: ruleset (hash)
+SELECT rulesets.body 
+FROM rulesets 
+WHERE rulesets.hash = :hash
+
+-- name: clocks ()
+SELECT clocks.rule, clocks.last 
+FROM clocks
+
+-- name: set_clock (rule, last)
+INSERT INTO clocks (rule, last) VALUES (:rule, :last) ON CONFLICT (rule) DO UPDATE SET last = :last
+
+-- name: list_events (type, subject, before, since, most)
+SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided 
+FROM events 
+WHERE (:type IS NULL OR events.type = :type) AND (:subject IS NULL OR events.subject = :subject) AND events.seq < :before AND events.stored >= :since ORDER BY events.seq DESC
+ LIMIT :most
+
+-- name: list_rejected (most)
+SELECT rejected.seq, rejected.source, rejected.stored, rejected.code, rejected.body 
+FROM rejected ORDER BY rejected.seq DESC
+ LIMIT :most
+
+-- name: list_runs (rule, key, state, since, before, most)
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by 
+FROM runs 
+WHERE (:rule IS NULL OR runs.rule = :rule) AND (:key IS NULL OR runs."key" = :key) AND (:state IS NULL OR runs.state = :state) AND runs.created >= :since AND runs.seq < :before ORDER BY runs.seq DESC
+ LIMIT :most
+
+-- name: list_followups (rule, key, state, since, before, most)
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by 
+FROM runs 
+WHERE runs.path != '' AND (:rule IS NULL OR runs.rule = :rule) AND (:key IS NULL OR runs."key" = :key) AND (:state IS NULL AND runs.state IN ('pending', 'queued', 'running', 'on hold') OR runs.state = :state) AND runs.created >= :since AND runs.seq < :before ORDER BY runs.seq DESC
+ LIMIT :most
+
+-- name: runs_of_event (seq)
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by 
+FROM runs 
+WHERE runs.origin_seq = :seq ORDER BY runs.seq

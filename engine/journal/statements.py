@@ -1,0 +1,326 @@
+"""Every statement of the journal, by name, written once for both databases.
+
+`python -m engine.journal.compiling` turns them into the text in `sql/`, which is what runs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    ColumnClause,
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+
+# Its ON CONFLICT compiles for SQLite too; the other way round it does not.
+from sqlalchemy.dialects.postgresql import insert
+
+from engine.journal.tables import (
+    attempts,
+    buckets,
+    clocks,
+    decider,
+    events,
+    rejected,
+    rulesets,
+    runs,
+    versions,
+    watch_kinds,
+    watches,
+)
+from engine.model import OPEN_STATES
+
+p = bindparam
+_ONE: ColumnClause[int] = literal_column("1")
+
+_EVENT = (
+    events.c.id,
+    events.c.seq,
+    events.c.source,
+    events.c.type,
+    events.c.subject,
+    events.c.raised,
+    events.c.stored,
+    events.c.body,
+    events.c.names,
+    events.c.decided,
+)
+_open = runs.c.state.in_([literal_column(f"'{state}'") for state in OPEN_STATES])
+_waiting = runs.c.state.in_([literal_column(f"'{s}'") for s in ("pending", "queued", "on hold")])
+
+
+def _event() -> Select[tuple[object, ...]]:
+    return select(*_EVENT)
+
+
+def _newest(query: Select[tuple[object, ...]]) -> Select[tuple[object, ...]]:
+    return query.order_by(events.c.raised.desc(), events.c.seq.desc()).limit(_ONE)
+
+
+_INTAKE: dict[str, Any] = {
+    # Nothing comes back where the same body was stored before.
+    "add_event": insert(events)
+    .values(
+        {c: p(c) for c in
+         ("id", "source", "type", "subject", "digest", "raised", "stored", "body")}
+    )
+    .on_conflict_do_nothing(index_elements=["source", "digest"])
+    .returning(events.c.seq),
+    "event_by_digest": select(events.c.id).where(
+        events.c.source == p("source"), events.c.digest == p("digest")
+    ),
+    "add_rejected": rejected.insert().values(
+        {c: p(c) for c in ("source", "stored", "code", "body")}
+    ),
+    "prune_rejected": delete(rejected).where(
+        rejected.c.seq <= select(func.max(rejected.c.seq) - p("keep")).scalar_subquery()
+    ),
+    "backlog": select(func.count().label("number")).where(events.c.decided.is_(None)),
+}  # fmt: skip
+
+_DECIDING: dict[str, Any] = {
+    "undecided": _event().where(events.c.decided.is_(None)).order_by(events.c.seq).limit(p("most")),
+    "previous": _newest(
+        _event().where(
+            events.c.subject == p("subject"),
+            events.c.raised < p("raised"),
+            events.c.seq < p("seq"),
+        )
+    ),
+    "latest": _newest(_event().where(events.c.subject == p("subject"))),
+    "later_of_subject": _event()
+    .where(
+        events.c.subject == p("subject"), events.c.raised > p("raised"), events.c.seq < p("before")
+    )
+    .order_by(events.c.raised, events.c.seq),
+    "later_of_all": _event()
+    .where(events.c.raised > p("raised"), events.c.seq < p("before"))
+    .order_by(events.c.raised, events.c.seq),
+    "same_time_of_subject": _event()
+    .where(
+        events.c.subject == p("subject"),
+        events.c.raised == p("raised"),
+        events.c.seq > p("after"),
+        events.c.seq < p("before"),
+    )
+    .order_by(events.c.seq),
+    "same_time_of_all": _event()
+    .where(events.c.raised == p("raised"), events.c.seq > p("after"), events.c.seq < p("before"))
+    .order_by(events.c.seq),
+    "first_undecided": select(
+        func.min(events.c.seq).label("seq"), func.min(events.c.stored).label("stored")
+    ).where(events.c.decided.is_(None)),
+    "event_by_seq": _event().where(events.c.seq == p("seq")),
+    "event_by_id": select(*_EVENT, events.c.decision).where(events.c.id == p("id")),
+    "watch_kinds": select(watch_kinds.c.pattern, watch_kinds.c.per),
+    "watchers": select(
+        watches.c.run,
+        watches.c.position,
+        watches.c.pattern,
+        runs.c.rule,
+        runs.c.version,
+        runs.c.path,
+        runs.c.origin_seq,
+        runs.c.origin_raised,
+    )
+    .join(runs, runs.c.id == watches.c.run)
+    .where(watches.c.pattern == p("pattern"), watches.c.per == p("per"), watches.c.key == p("key")),
+    "mark_decided": update(events)
+    .where(events.c.seq == p("event"), events.c.decided.is_(None))
+    .values(names=p("names"), decided=p("now"), decision=p("decision")),
+    "decider": select(decider.c.first, decider.c.size, decider.c.tries).where(decider.c.id == _ONE),
+    "set_decider": insert(decider)
+    .values(id=_ONE, first=p("first"), size=p("size"), tries=p("tries"))
+    .on_conflict_do_update(
+        index_elements=["id"],
+        set_={"first": p("first"), "size": p("size"), "tries": p("tries")},
+    ),
+}
+
+_RUN_COLUMNS = tuple(c.name for c in runs.c if c.name != "seq")
+
+_RUNS: dict[str, Any] = {
+    "add_run": insert(runs)
+    .values({c: p(c) for c in _RUN_COLUMNS})
+    .on_conflict_do_nothing()
+    .returning(runs.c.seq),
+    "add_watch": insert(watches)
+    .values({c: p(c) for c in ("pattern", "per", "key", "run", "position")})
+    .on_conflict_do_nothing(),
+    "add_watch_kind": insert(watch_kinds)
+    .values(pattern=p("pattern"), per=p("per"))
+    .on_conflict_do_nothing(),
+    "drop_watches": delete(watches).where(watches.c.run == p("run")),
+    "run_by_id": select(runs).where(runs.c.id == p("id")),
+    "next_due": select(func.min(runs.c.due).label("due")).where(
+        runs.c.state == literal_column("'pending'")
+    ),
+    # A watched run starts only when every event stored before its due time is decided.
+    "due_runs": select(runs.c.id, runs.c.lane, runs.c.priority, runs.c.attempt, runs.c.cursor)
+    .where(
+        runs.c.state == literal_column("'pending'"),
+        runs.c.due <= p("now"),
+        or_(
+            runs.c.watched == literal_column("0"),
+            ~exists().where(events.c.decided.is_(None), events.c.stored <= runs.c.due),
+        ),
+    )
+    .order_by(runs.c.due)
+    .limit(p("most")),
+    "queue_run": update(runs)
+    .where(runs.c.id == p("run"), runs.c.state == literal_column("'pending'"))
+    .values(state=literal_column("'queued'"))
+    .returning(runs.c.id),
+    # Only the try whose number is expected may begin.
+    "begin_try": update(runs)
+    .where(
+        runs.c.id == p("run"),
+        runs.c.state == literal_column("'queued'"),
+        runs.c.cursor == p("at"),
+        runs.c.attempt == p("expected"),
+    )
+    .values(
+        state=literal_column("'running'"),
+        attempt=runs.c.attempt + _ONE,
+        starts=runs.c.starts + _ONE,
+        first_try=func.coalesce(runs.c.first_try, p("now")),
+    )
+    .returning(runs.c.id),
+    "save_run": update(runs)
+    .where(
+        runs.c.id == p("run"),
+        runs.c.state == p("from_state"),
+        runs.c.cursor == p("from_cursor"),
+        runs.c.attempt == p("from_attempt"),
+    )
+    .values(
+        {c: p(c) for c in
+         ("state", "due", "lane", "cursor", "attempt", "starts", "first_try", "delayed",
+          "watched", "results", "reason", "message", "ended")}
+    )
+    .returning(runs.c.cancelled_by),
+    "cancel_run": update(runs)
+    .where(runs.c.id == p("run"), _waiting)
+    .values(
+        state=literal_column("'cancelled'"), ended=p("now"), reason=p("reason"),
+        message=p("message"), cancelled_by=p("by"),
+    )
+    .returning(runs.c.id),
+    # A try under way cannot be called back; the run ends before its next one.
+    "mark_cancelled": update(runs)
+    .where(runs.c.id == p("run"), runs.c.state == literal_column("'running'"))
+    .values(cancelled_by=p("by"))
+    .returning(runs.c.id),
+    "add_attempt": insert(attempts)
+    .values({c: p(c) for c in ("run", "path", "number", "started")})
+    .on_conflict_do_nothing(),
+    "add_skipped": insert(attempts)
+    .values({c: p(c) for c in
+             ("run", "path", "number", "started", "ended", "outcome", "reason", "message")})
+    .on_conflict_do_nothing(),
+    "mark_irrevocable": update(attempts)
+    .where(
+        attempts.c.run == p("of_run"), attempts.c.path == p("at"), attempts.c.number == p("tried")
+    )
+    .values(irrevocable=_ONE),
+    "end_attempt": update(attempts)
+    .where(
+        attempts.c.run == p("of_run"), attempts.c.path == p("at"), attempts.c.number == p("tried")
+    )
+    .values({c: p(c) for c in ("ended", "outcome", "reason", "message")}),
+    "open_attempts": select(attempts.c.path, attempts.c.number, attempts.c.irrevocable).where(
+        attempts.c.run == p("of_run"), attempts.c.ended.is_(None)
+    ),
+    "attempts_of": select(attempts)
+    .where(attempts.c.run == p("of_run"))
+    .order_by(attempts.c.started, attempts.c.number),
+    "under_way": select(runs.c.id)
+    .where(
+        runs.c.state.in_([literal_column("'queued'"), literal_column("'running'")]),
+        runs.c.seq > p("after"),
+    )
+    .order_by(runs.c.seq),
+    "run_states": select(runs.c.state, func.count().label("number")).group_by(runs.c.state),
+    # One slot after the other, `step` apart: the start that this call may take.
+    "take_slot": insert(buckets)
+    .values(target=p("target"), free_at=p("now") + p("step"))
+    .on_conflict_do_update(
+        index_elements=["target"],
+        set_={
+            "free_at": case(
+                (buckets.c.free_at > p("now"), buckets.c.free_at), else_=p("now")
+            ) + p("step")
+        },
+    )
+    .returning((buckets.c.free_at - p("step")).label("start")),
+}  # fmt: skip
+
+_RULES: dict[str, Any] = {
+    "add_version": insert(versions)
+    .values({c: p(c) for c in ("hash", "rule", "stored", "body")})
+    .on_conflict_do_nothing(),
+    "version": select(versions.c.body).where(versions.c.hash == p("hash")),
+    "add_ruleset": insert(rulesets)
+    .values({c: p(c) for c in ("hash", "stored", "body")})
+    .on_conflict_do_nothing(),
+    "ruleset": select(rulesets.c.body).where(rulesets.c.hash == p("hash")),
+    "clocks": select(clocks.c.rule, clocks.c.last),
+    "set_clock": insert(clocks)
+    .values(rule=p("rule"), last=p("last"))
+    .on_conflict_do_update(index_elements=["rule"], set_={"last": p("last")}),
+}
+
+
+def _wanted(column: Column[str], name: str) -> ColumnElement[bool]:
+    """True where no wish was said (NULL), else where it is met."""
+    return or_(p(name).is_(None), column == p(name))
+
+
+_LISTS: dict[str, Any] = {
+    "list_events": select(*_EVENT)
+    .where(
+        _wanted(events.c.type, "type"),
+        _wanted(events.c.subject, "subject"),
+        events.c.seq < p("before"),
+        events.c.stored >= p("since"),
+    )
+    .order_by(events.c.seq.desc())
+    .limit(p("most")),
+    "list_rejected": select(rejected).order_by(rejected.c.seq.desc()).limit(p("most")),
+    "list_runs": select(runs)
+    .where(
+        _wanted(runs.c.rule, "rule"),
+        _wanted(runs.c.key, "key"),
+        _wanted(runs.c.state, "state"),
+        runs.c.created >= p("since"),
+        runs.c.seq < p("before"),
+    )
+    .order_by(runs.c.seq.desc())
+    .limit(p("most")),
+    "list_followups": select(runs)
+    .where(
+        runs.c.path != literal_column("''"),
+        _wanted(runs.c.rule, "rule"),
+        _wanted(runs.c.key, "key"),
+        or_(and_(p("state").is_(None), _open), runs.c.state == p("state")),
+        runs.c.created >= p("since"),
+        runs.c.seq < p("before"),
+    )
+    .order_by(runs.c.seq.desc())
+    .limit(p("most")),
+    "runs_of_event": select(runs).where(runs.c.origin_seq == p("seq")).order_by(runs.c.seq),
+}
+
+STATEMENTS: dict[str, Any] = {**_INTAKE, **_DECIDING, **_RUNS, **_RULES, **_LISTS}

@@ -1,0 +1,258 @@
+"""The road of an event: accept() verifies and stores it, decide() matches, plans and records."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from engine.clock import Clock
+from engine.deciding.batch import Batch, Decision, Prepared, Waiting, Wish, undecidable
+from engine.deciding.planning import identifier
+from engine.errors import JournalUnavailable
+from engine.journal import events, runs
+from engine.journal.operations import Op
+from engine.journal.sqlite import SqliteJournal
+from engine.library import Library
+from engine.model import Answer, Delivery, DueRun, Event, Facts, PlannedRun, Run, State
+from engine.queue.jobs import Enqueue
+from engine.sources.body import Malformed, parse
+from engine.sources.redaction import redact, redact_text
+from engine.sources.signature import Refused, verify
+from engine.sources.subject import raised, subject
+
+BATCH = 256
+POISON_TRIES = 3
+_SLICE = 0.002
+log = structlog.get_logger("rulewave.pipeline")
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeSettings:
+    """What the intake goes by: signing secrets, and limits (µs, events)."""
+
+    secrets: Sequence[str]
+    max_age: int | None
+    max_backlog: int
+
+
+@dataclass(slots=True)
+class Pipeline:
+    """Both stations, on one journal.
+
+    Attributes:
+        stored: the doorbell: set when an event was stored.
+        on_planned: told which runs a decision made, after they are committed.
+    """
+
+    journal: SqliteJournal
+    library: Library
+    clock: Clock
+    intake: IntakeSettings
+    enqueue: Enqueue
+    on_planned: Callable[[Sequence[Run]], None] = lambda _: None
+    stored: asyncio.Event = field(default_factory=asyncio.Event)
+    backlog: int = 0
+    _limit: int = BATCH
+    _suspect: events.Bounds | None = None
+
+    async def start(self) -> None:
+        """Learn what an earlier life left: the backlog, and whether it died deciding."""
+        self.backlog = await self.journal.read(events.backlog())
+        left = await self.journal.read(events.read_bounds())
+        if left is not None and left.tries > 0:
+            self._suspect = left
+            self._limit = max(1, left.size // 2)
+        self.stored.set()
+
+    # ------------------------------------------------------------ accept: verify, store, answer
+
+    async def accept(self, delivery: Delivery) -> Answer:
+        """Answer a delivery; a 2xx means that its event is committed to disk."""
+        try:
+            verify(delivery.headers, delivery.body, self.intake.secrets)
+            body = parse(delivery.body)
+        except Refused as refused:
+            return Answer(refused.status, refused.code, str(refused))
+        except Malformed as malformed:
+            return await self._reject(delivery, malformed)
+        event = self._event(delivery, redact(body, self.library.book.ruleset.keep_fields))
+        digest = hashlib.sha256(delivery.body).digest()
+        if self._too_old(event) and not await self._is_known(event, digest):
+            return Answer(400, "too_old", "the event was raised too long ago")
+        if self.backlog >= self.intake.max_backlog:
+            return Answer(503, "backlog_full", "too many events wait to be decided")
+        return await self._store(event, digest)
+
+    async def _store(self, event: Event, digest: bytes) -> Answer:
+        try:
+            id, new = await self.journal.write(events.store(event, digest))
+        except JournalUnavailable as error:
+            log.error("intake.not_stored", error=str(error))
+            return Answer(503, "not_stored", "the event could not be stored")
+        if not new:
+            return Answer(200, "duplicate", event_id=id)
+        self.backlog += 1
+        self.stored.set()
+        return Answer(202, "accepted", event_id=id)
+
+    async def raise_own(self, event: Event, digest: bytes) -> bool:
+        """Store an event of the daemon's own (a clock's tick); False where it was known."""
+        _, new = await self.journal.write(events.store(event, digest))
+        if new:
+            self.backlog += 1
+            self.stored.set()
+        return new
+
+    async def _reject(self, delivery: Delivery, malformed: Malformed) -> Answer:
+        text = redact_text(delivery.body.decode("utf-8", "replace"))
+        keep = events.reject(delivery.source, malformed.code, text, self.clock.now())
+        try:
+            await self.journal.write(keep)
+        except JournalUnavailable as error:
+            log.error("intake.not_stored", error=str(error))
+            return Answer(503, "not_stored", "the delivery could not be stored")
+        return Answer(400, malformed.code, str(malformed))
+
+    def _event(self, delivery: Delivery, body: dict[str, object]) -> Event:
+        now = self.clock.now()
+        moment = raised(body)
+        return Event(
+            id=identifier("ev", delivery.source, hashlib.sha256(delivery.body).hexdigest()),
+            seq=0,
+            source=delivery.source,
+            type=str(body["event"]),
+            subject=subject(body),
+            raised=now if moment is None else moment,
+            stored=now,
+            body=body,
+        )
+
+    def _too_old(self, event: Event) -> bool:
+        limit = self.intake.max_age
+        return limit is not None and event.raised < event.stored - limit
+
+    async def _is_known(self, event: Event, digest: bytes) -> bool:
+        return await self.journal.read(events.is_known(event.source, digest))
+
+    # ------------------------------------------------- decide: match, hold back, plan, record
+
+    async def decide(self) -> int:
+        """Decide the next events in the order of arrival; how many there were."""
+        async with self.journal.deciding:
+            facts = await self.journal.read(events.undecided(self._limit))
+            if not facts:
+                return 0
+            bounds = self._bounds(facts)
+            await self.journal.write(events.write_bounds(bounds))
+            batch = Batch(self.library.book, self.clock.now())
+            if bounds.tries > POISON_TRIES:
+                message = f"deciding it ended the process {POISON_TRIES} times"
+                decisions = [undecidable(facts[0].event, message, batch.now)]
+            else:
+                decisions = await self._decide(batch, facts)
+            done = await self.journal.write(self._commit(batch, decisions, bounds))
+        self._settle(len(facts), done)
+        return len(facts)
+
+    async def _decide(self, batch: Batch, facts: Sequence[Facts]) -> list[Decision]:
+        kinds = await self.library.watch_kinds()
+        prepared = [batch.prepare(item, kinds) for item in facts]
+        prepared = [await self._with_all_later(item) for item in prepared]
+        waiting = await self._find_waiting(batch, prepared)
+        decisions = []
+        began = time.perf_counter()
+        for item in prepared:
+            decisions.append(_guarded(batch, item, waiting.get(item.facts.event.seq, ())))
+            if time.perf_counter() - began > _SLICE:  # the intake shares this loop
+                await asyncio.sleep(0)
+                began = time.perf_counter()
+        return decisions
+
+    async def _with_all_later(self, prepared: Prepared) -> Prepared:
+        if not prepared.wants_all_later:
+            return prepared
+        event = prepared.facts.event
+        later = await self.journal.read(events.later_of_all(event, before=event.seq))
+        return replace(prepared, facts=replace(prepared.facts, later=later))
+
+    async def _find_waiting(
+        self, batch: Batch, prepared: Sequence[Prepared]
+    ) -> dict[int, list[Waiting]]:
+        wishes = {item.facts.event.seq: item.wishes for item in prepared if item.wishes}
+        if not wishes:
+            return {}
+        found = await self.journal.read(_watchers_of(wishes))
+        for waiting in found.values():
+            for item in waiting:
+                await self.library.version(item.watcher.version, batch.book)
+        return found
+
+    def _bounds(self, facts: Sequence[Facts]) -> events.Bounds:
+        first, size = facts[0].event.seq, len(facts)
+        suspect = self._suspect
+        again = suspect is not None and (suspect.first, suspect.size, size) == (first, 1, 1)
+        return events.Bounds(first, size, suspect.tries + 1 if again and suspect else 1)
+
+    def _commit(
+        self, batch: Batch, decisions: Sequence[Decision], bounds: events.Bounds
+    ) -> Op[list[Run]]:
+        made: list[Run] = []
+        for decision in decisions:
+            planned = [_due_now(plan, batch.now) for plan in _planned(batch, decision)]
+            made += yield from runs.add(planned)
+            for cancel in decision.cancels:
+                yield from runs.cancel(
+                    cancel.run, by=cancel.by, reason="cancelled_by_event",
+                    message=cancel.message, now=batch.now,
+                )  # fmt: skip
+        yield from self.enqueue(
+            DueRun(run.id, run.lane, run.priority, run.cursor, run.attempt)
+            for run in made
+            if run.state is State.QUEUED
+        )
+        yield from events.mark_decided((d.decided for d in decisions), batch.now)
+        yield from events.write_bounds(replace(bounds, tries=0))
+        return made
+
+    def _settle(self, decided: int, made: Sequence[Run]) -> None:
+        self.backlog = max(0, self.backlog - decided)
+        self._suspect = None
+        self._limit = min(BATCH, self._limit * 2)
+        self.on_planned(made)
+
+
+def _guarded(batch: Batch, prepared: Prepared, waiting: Sequence[Waiting]) -> Decision:
+    try:
+        return batch.decide(prepared, waiting)
+    except Exception as error:  # ours; one event's trouble must not stop the others
+        event = prepared.facts.event
+        log.exception("event.could_not_decide", event_id=event.id)
+        return undecidable(event, f"{type(error).__name__}: {error}", batch.now)
+
+
+def _planned(batch: Batch, decision: Decision) -> list[PlannedRun]:
+    return [batch.planned.get(plan.run.id, plan) for plan in decision.plans]
+
+
+def _due_now(planned: PlannedRun, now: int) -> PlannedRun:
+    """What is due already goes straight into the queue, unless an event may yet cancel it."""
+    run = planned.run
+    if run.state is State.PENDING and run.due <= now and not run.watched:
+        return replace(planned, run=replace(run, state=State.QUEUED))
+    return planned
+
+
+def _watchers_of(wishes: Mapping[int, Sequence[Wish]]) -> Op[dict[int, list[Waiting]]]:
+    found: dict[int, list[Waiting]] = {}
+    for seq, wanted in wishes.items():
+        for pattern, per, key in wanted:
+            for watcher in (yield from runs.watchers(pattern, per, key)):
+                event = yield from events.by_seq(watcher.origin_seq)
+                origin = (yield from events.around(event)) if event else None
+                found.setdefault(seq, []).append(Waiting(watcher, origin))
+    return found

@@ -1,0 +1,77 @@
+"""The worker: PgQueuer takes jobs out of the queue and hands them to the runner, lane by lane."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
+
+import structlog
+from pgqueuer.core.qm import QueueManager
+from pgqueuer.domain import models
+from pgqueuer.ports import RepositoryPort
+
+from engine.errors import JournalUnavailable
+from engine.queue.jobs import Job, from_payload
+
+BATCH = 10
+LANE_LIMIT = 2 * BATCH
+"""Jobs of one lane under way at once: a slow target never starves another."""
+MOST_AT_ONCE = 64
+log = structlog.get_logger("rulewave.queue")
+
+
+class Worker:
+    """Runs jobs until it is stopped. The handler never raises."""
+
+    def __init__(self, queries: RepositoryPort, handle: Callable[[Job], Awaitable[None]]) -> None:
+        self._queries = queries
+        self._handle = handle
+        self._lanes: set[str] = set()
+        self._stopping = asyncio.Event()
+        self._manager: QueueManager | None = None
+
+    def open_lanes(self, names: Iterable[str]) -> None:
+        """Serve these lanes too; at any time."""
+        fresh = set(names) - self._lanes
+        self._lanes |= fresh
+        if self._manager is not None:
+            _register(self._manager, fresh, self._on_job)
+
+    async def run(self) -> None:
+        """Serve the queue; begins anew where the journal was away."""
+        while not self._stopping.is_set():
+            self._manager = QueueManager(self._queries)
+            _register(self._manager, self._lanes, self._on_job)
+            try:
+                await self._manager.run(
+                    batch_size=BATCH,
+                    max_concurrent_tasks=MOST_AT_ONCE,
+                    log_aggregation_interval=timedelta(0),
+                    shutdown_on_listener_failure=True,
+                )
+            except JournalUnavailable as error:
+                log.error("queue.journal_away", error=str(error))
+                await self._pause(1.0)
+
+    def stop(self) -> None:
+        """Take nothing more; `run` ends when what is under way has ended."""
+        self._stopping.set()
+        if self._manager is not None:
+            self._manager.shutdown.set()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return
+
+    async def _on_job(self, job: models.Job) -> None:
+        await self._handle(from_payload(job.payload))
+
+
+def _register(
+    manager: QueueManager, lanes: Iterable[str], on_job: Callable[[models.Job], Awaitable[None]]
+) -> None:
+    for lane in lanes:
+        manager.entrypoint(lane, concurrency_limit=LANE_LIMIT, accepts_context=False)(on_job)

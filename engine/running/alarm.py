@@ -1,0 +1,53 @@
+"""Wakes for what is due later: APScheduler as an in-memory clock, never as a store."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC
+from typing import Any
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from engine.clock import Clock, to_datetime
+
+Call = Callable[[], Awaitable[Any]]
+
+
+class Alarm:
+    """Calls back at moments, and every so often."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        # The default would silently drop whatever is a second late.
+        defaults = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        self._scheduler = AsyncIOScheduler(timezone=UTC, job_defaults=defaults)
+        self._moments: dict[str, int] = {}
+
+    def start(self) -> None:
+        """Begin to wake."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Wake no more."""
+        self._scheduler.shutdown(wait=False)
+
+    def every(self, name: str, seconds: float, call: Call) -> None:
+        """Call again and again."""
+        self._scheduler.add_job(call, "interval", seconds=seconds, id=name)
+
+    def at(self, name: str, moment: int, call: Call) -> None:
+        """Call once at a moment (at once where it is past); an earlier wish of that name stays."""
+        now = self._clock.now()
+        moment = max(moment, now)
+        known = self._moments.get(name)
+        if known is not None and now < known <= moment:
+            return
+        self._moments[name] = moment
+
+        async def ring() -> None:
+            self._moments.pop(name, None)
+            await call()
+
+        self._scheduler.add_job(
+            ring, "date", run_date=to_datetime(moment), id=name, replace_existing=True
+        )

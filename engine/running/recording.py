@@ -1,0 +1,94 @@
+"""Writes how a step ended together with what comes next: one commit, or nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from engine.journal import runs
+from engine.journal.operations import Op
+from engine.model import OPEN_STATES, DueRun, PlannedRun, Reason, Run, State
+from engine.queue.jobs import Enqueue
+from engine.running.retries import end
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a step ended: a try (number from 1), or passed over (number 0)."""
+
+    path: str
+    number: int
+    outcome: str
+    reason: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A run's step forward: from `before` to `after`, with the follow-ups that it makes."""
+
+    before: Run
+    after: Run
+    ended: Ended | None = None
+    children: Sequence[PlannedRun] = ()
+
+
+def record(change: Change, enqueue: Enqueue, now: int) -> Op[list[Run]]:
+    """Write a change; the runs as they stand then, [] where `before` no longer held."""
+    known = yield from runs.by_id(change.before.id)
+    after = _cancelled_meanwhile(change, known, now)
+    after = _queued(after, now)
+    if change.ended is not None:
+        yield from _end_step(change.before.id, change.ended, now)
+    if not (yield from runs.save(change.before, after)):
+        return []
+    children = [] if after.state is State.CANCELLED else change.children
+    fresh = yield from runs.add(_queued_child(child, now) for child in children)
+    due = [run for run in (after, *fresh) if run.state is State.QUEUED]
+    yield from enqueue(DueRun(r.id, r.lane, r.priority, r.cursor, r.attempt) for r in due)
+    return [after, *fresh]
+
+
+def hand_over(enqueue: Enqueue, now: int, most: int) -> Op[int]:
+    """Queue runs that are due, at most so many; how many there were."""
+    due = yield from runs.take_due(now, most)
+    yield from enqueue(due)
+    return len(due)
+
+
+def _end_step(run: str, ended: Ended, now: int) -> Op[None]:
+    if ended.number == 0:
+        yield from runs.note_skipped(
+            run, ended.path, now=now, reason=ended.reason or "", message=ended.message or ""
+        )
+        return
+    yield from runs.end_attempt(
+        run, ended.path, ended.number,
+        now=now, outcome=ended.outcome, reason=ended.reason, message=ended.message,
+    )  # fmt: skip
+
+
+def _cancelled_meanwhile(change: Change, known: Run | None, now: int) -> Run:
+    """A try under way can't be called back, but what would come after it can."""
+    after = change.after
+    by = known.cancelled_by if known else None
+    if by is None:
+        return after
+    again = after.cursor == change.before.cursor and after.state is not State.SUCCEEDED
+    if by == "person" and after.state in OPEN_STATES:
+        message = "cancelled by a person"
+        return end(after, State.CANCELLED, Reason.CANCELLED_BY_PERSON, message, now)
+    if again:
+        message = f"cancelled by event {by}"
+        return end(after, State.CANCELLED, Reason.CANCELLED_BY_EVENT, message, now)
+    return after
+
+
+def _queued(run: Run, now: int) -> Run:
+    if run.state is State.PENDING and run.due <= now and not run.watched:
+        return replace(run, state=State.QUEUED)
+    return run
+
+
+def _queued_child(child: PlannedRun, now: int) -> PlannedRun:
+    return replace(child, run=_queued(child.run, now))

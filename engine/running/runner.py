@@ -1,0 +1,322 @@
+"""Takes one step of one run: still wanted? begin, act, record, and find what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import structlog
+
+from engine.action import Call, Connection, Params, Registry
+from engine.clock import SECOND, Clock
+from engine.deciding.batch import Batch
+from engine.deciding.context import base_context, rule_context
+from engine.deciding.planning import Advance, advance, idempotency_key
+from engine.deciding.rulebook import followup_at, steps_at
+from engine.errors import ActionFailed, JournalUnavailable, UserError
+from engine.journal import events, runs
+from engine.journal.operations import Op
+from engine.journal.sqlite import SqliteJournal
+from engine.library import Library
+from engine.model import Facts, PlannedRun, Reason, Run, State, Verdict
+from engine.queue.jobs import Enqueue, Job
+from engine.rules.model import ActionStep, Rule, Step
+from engine.rules.parameters import NoRecipient
+from engine.rules.secrets import Secrets
+from engine.running.recording import Change, Ended, record
+from engine.running.retries import Tried, after_try, end
+from engine.running.trying import Trier
+from engine.sources.redaction import strip_secrets
+
+_ALL = 2**62
+_WORTH_ASKING_AGAIN = SECOND
+log = structlog.get_logger("rulewave.running")
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A run whose turn it is, with all that its next step may look at."""
+
+    run: Run
+    facts: Facts
+    rule: Rule
+    steps: Sequence[Step]
+    context: Mapping[str, Any]
+
+    @property
+    def step(self) -> Step | None:
+        """The step that is next."""
+        at = self.run.cursor
+        return self.steps[at] if at < len(self.steps) else None
+
+
+@dataclass(slots=True)
+class Runner:
+    """Walks runs, one step a call.
+
+    Attributes:
+        connect: the connection of a name, resolved; UserError where it can't be.
+        wait_until: waits for a moment; False where the daemon stops first.
+        rates: target → µs between two calls.
+        on_change: told how runs stand after each commit.
+    """
+
+    journal: SqliteJournal
+    library: Library
+    actions: Registry
+    secrets: Secrets
+    clock: Clock
+    enqueue: Enqueue
+    connect: Callable[[str], Connection]
+    wait_until: Callable[[int], Awaitable[bool]]
+    rates: Callable[[str], int | None] = lambda _: None
+    on_change: Callable[[Sequence[Run]], None] = lambda _: None
+    allow_private: bool = True
+    trier: Trier = field(default_factory=Trier)
+    in_hand: set[str] = field(default_factory=set)
+
+    async def handle(self, job: Job) -> None:
+        """Take the step that a queue job stands for; harmless where it is not its turn.
+
+        Never raises: a queue drops the rows of jobs that do.
+        """
+        if job.run in self.in_hand:
+            return
+        self.in_hand.add(job.run)
+        try:
+            await self._handle(job)
+        except JournalUnavailable as error:
+            # The run stays where it is; the reconciliation finds it.
+            log.error("run.not_recorded", run=job.run, error=str(error))
+        except Exception as error:  # ours; kept as a dead letter, with a traceback in the log
+            log.exception("run.bug", run=job.run)
+            await self._bury(job, error)
+        finally:
+            self.in_hand.discard(job.run)
+
+    async def _handle(self, job: Job) -> None:
+        scene = await self._scene(job)
+        while scene is not None:
+            if (ended := _unwanted(scene, self.clock.now())) is not None:
+                await self._record(Change(scene.run, ended))
+                return
+            step = scene.step
+            if not isinstance(step, ActionStep):
+                await self._go_on(scene, scene.run, None)
+                return
+            if not await self._perform(scene, step):
+                return
+            scene = await self._scene(job)
+
+    async def _scene(self, job: Job) -> Scene | None:
+        run, facts = await self.journal.read(_run_and_facts(job.run))
+        expected = (State.QUEUED, job.cursor, job.attempt)
+        if run is None or facts is None or (run.state, run.cursor, run.attempt) != expected:
+            return None
+        rule = await self.library.version(run.version)
+        if rule is None:
+            message = f"the rule {run.rule} is not known in the version that this run began with"
+            ended = end(run, State.DEAD, Reason.RULE_GONE, message, self.clock.now())
+            await self._record(Change(run, ended))
+            return None
+        base = base_context(
+            facts.event, facts.previous, facts.latest,
+            now=self.clock.now(), vars=self.library.book.ruleset.vars,
+        )  # fmt: skip
+        context = rule_context(base, rule, run.key, run.results)
+        return Scene(run, facts, rule, steps_at(rule, run.path), context)
+
+    async def _perform(self, scene: Scene, step: ActionStep) -> bool:
+        """Do an action step; True where its time has gone by and it has to be asked anew."""
+        if step.when is not None:
+            judgement = step.when.judge(scene.context)
+            if judgement.verdict is Verdict.NOT_MATCHED:
+                await self._skip(scene, step, Reason.SKIPPED, judgement.why)
+                return False
+            if judgement.verdict is Verdict.COULD_NOT_EVALUATE:
+                await self._end(scene, Reason.COULD_NOT_EVALUATE, judgement.why)
+                return False
+        try:
+            params = step.template.render(scene.context, self.secrets)
+        except NoRecipient as nobody:
+            await self._skip(scene, step, Reason.NO_RECIPIENT, str(nobody))
+            return False
+        except ActionFailed as failed:
+            await self._end(scene, failed.reason, failed.message)
+            return False
+        waited = await self._wait_for_slot(step.target)
+        if waited is None:
+            return False
+        if waited >= _WORTH_ASKING_AGAIN and not scene.run.delayed:
+            return await self._delayed(scene)
+        await self._try(scene, step, params)
+        return False
+
+    async def _delayed(self, scene: Scene) -> bool:
+        """Note that the run was held up, so that its condition is asked again."""
+        after = replace(scene.run, delayed=True)
+        return bool(await self.journal.write(runs.save(scene.run, after)))
+
+    async def _wait_for_slot(self, target: str) -> int | None:
+        """Wait for the target's rate; how long it took (µs), None where the daemon stops."""
+        step = self.rates(target)
+        if step is None:
+            return 0
+        now = self.clock.now()
+        start = await self.journal.write(runs.take_slot(target, now=now, step=step))
+        if start > now and not await self.wait_until(start):
+            return None
+        return max(0, start - now)
+
+    async def _try(self, scene: Scene, step: ActionStep, params: Params) -> None:
+        run, now = scene.run, self.clock.now()
+        if not await self.journal.write(runs.begin_try(run, step.path, now)):
+            return
+        begun = replace(
+            run, state=State.RUNNING, attempt=run.attempt + 1, starts=run.starts + 1,
+            first_try=now if run.first_try is None else run.first_try,
+        )  # fmt: skip
+        action = self.actions[step.action]
+        repeat = action.safe_to_repeat(params)
+        if step.if_unknown is not None:
+            repeat = step.if_unknown == "repeat"
+        tried = self._clean(await self._attempt(scene, step, params, begun, repeat=repeat))
+        after = after_try(begun, step, tried, now=self.clock.now(), repeat_unknown=repeat)
+        failure = tried.failure
+        ended = Ended(
+            step.path, begun.attempt, after.outcome,
+            failure.reason if failure else None, failure.message if failure else None,
+        )  # fmt: skip
+        if after.go_on:
+            await self._go_on(scene, after.run, ended, before=begun)
+        else:
+            await self._record(Change(begun, after.run, ended))
+
+    async def _attempt(
+        self, scene: Scene, step: ActionStep, params: Params, run: Run, *, repeat: bool
+    ) -> Tried:
+        action = self.actions[step.action]
+        timeout = action.timeout.total_seconds()
+        try:
+            connection = self.connect(step.connection) if step.connection else None
+        except UserError as error:
+            failed = ActionFailed(str(error), retry=True, reason=Reason.BAD_PARAMETERS)
+            return Tried(failure=failed)
+        call = Call(
+            key=idempotency_key(run, step),
+            event=scene.facts.event.body,
+            connection=connection,
+            attempt=run.attempt,
+            timeout=timeout if step.timeout is None else step.timeout / SECOND,
+            allow_private=self.allow_private,
+        )
+
+        async def mark() -> None:
+            await self.journal.write(runs.mark_irrevocable(run.id, step.path, run.attempt))
+
+        return await self.trier.attempt(action, params, call, None if repeat else mark)
+
+    def _clean(self, tried: Tried) -> Tried:
+        """Secrets leave a result and a message before anything is stored."""
+        failure = tried.failure
+        if failure is not None:
+            failure.message = self.secrets.mask(failure.message)
+            return tried
+        return replace(tried, result=self.secrets.mask_value(strip_secrets(tried.result)))
+
+    async def _skip(self, scene: Scene, step: ActionStep, reason: str, why: str) -> None:
+        ended = Ended(step.path, 0, "skipped", str(reason), self.secrets.mask(why))
+        skipped = replace(scene.run, cursor=scene.run.cursor + 1, attempt=0, delayed=False)
+        await self._go_on(scene, skipped, ended)
+
+    async def _end(self, scene: Scene, reason: str, message: str) -> None:
+        masked = self.secrets.mask(message)
+        ended = end(scene.run, State.DEAD, reason, masked, self.clock.now())
+        await self._record(Change(scene.run, ended))
+
+    async def _go_on(
+        self, scene: Scene, run: Run, ended: Ended | None, before: Run | None = None
+    ) -> None:
+        """Find the next action from the run's cursor, planning follow-ups on the way."""
+        context = {**scene.context, "steps": run.results}
+        made = advance(run, scene.rule, context, now=self.clock.now())
+        change = Change(before or scene.run, made.run, ended, made.children)
+        if not any(child.watches for child in made.children):
+            await self._record(change)
+            return
+        async with self.journal.deciding:
+            children = await self._unless_cancelled(scene, made)
+            await self._record(replace(change, children=children))
+
+    async def _unless_cancelled(self, scene: Scene, made: Advance) -> list[PlannedRun]:
+        """A follow-up may be cancelled by what is decided already; the rest finds its watch."""
+        origin = scene.facts.event
+        undecided = await self.journal.read(events.first_undecided())
+        of_subject = origin.subject is not None and scene.rule.per.text == ""
+        later = events.later_of_subject if of_subject else events.later_of_all
+        found = await self.journal.read(
+            later(origin, before=_ALL if undecided is None else undecided)
+        )
+        batch = Batch(self.library.book, self.clock.now())
+        happenings = [batch.happening(event) for event in found]
+        return [
+            batch.unless_cancelled(child, scene.rule, scene.facts, happenings)
+            for child in made.children
+        ]
+
+    async def _record(self, change: Change) -> None:
+        """Commit a change; while the journal is away, wait with it in hand."""
+        while True:
+            now = self.clock.now()
+            try:
+                stand = await self.journal.write(record(change, self.enqueue, now))
+                break
+            except JournalUnavailable as error:
+                log.error("run.waits_for_journal", run=change.before.id, error=str(error))
+                if not await self.wait_until(now + SECOND):
+                    raise
+        self._report(change, stand)
+        self.on_change(stand)
+
+    def _report(self, change: Change, stand: Sequence[Run]) -> None:
+        run = stand[0] if stand else change.before
+        ended = change.ended
+        log.info(
+            "run.step" if ended else "run.moved",
+            run=run.id, rule=run.rule, state=run.state.value,
+            step=ended.path if ended else None, outcome=ended.outcome if ended else None,
+            reason=run.reason, error=run.message,
+        )  # fmt: skip
+
+    async def _bury(self, job: Job, error: Exception) -> None:
+        run, _ = await self.journal.read(_run_and_facts(job.run))
+        if run is None or run.state not in {State.QUEUED, State.RUNNING}:
+            return
+        message = f"a bug in Rulewave: {type(error).__name__}; the log has the traceback"
+        await self._record(Change(run, end(run, State.DEAD, Reason.BUG, message, self.clock.now())))
+
+
+def _unwanted(scene: Scene, now: int) -> Run | None:
+    """A delayed run is asked its conditions again: the run's end where they say no."""
+    run = scene.run
+    if not run.delayed:
+        return None
+    followup = followup_at(scene.rule, run.path)
+    own = (scene.rule.when, followup.when if followup else None)
+    for condition in own:
+        if condition is None:
+            continue
+        judgement = condition.judge(scene.context)
+        if judgement.verdict is Verdict.NOT_MATCHED:
+            return end(run, State.CANCELLED, Reason.NO_LONGER_MATCHES, judgement.why, now)
+        if judgement.verdict is Verdict.COULD_NOT_EVALUATE:
+            return end(run, State.DEAD, Reason.COULD_NOT_EVALUATE, judgement.why, now)
+    return None
+
+
+def _run_and_facts(id: str) -> Op[tuple[Run | None, Facts | None]]:
+    run = yield from runs.by_id(id)
+    event = (yield from events.by_seq(run.origin_seq)) if run else None
+    facts = (yield from events.around(event)) if event else None
+    return run, facts
