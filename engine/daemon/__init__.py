@@ -1,0 +1,1 @@
+"""The daemon: all parts joined, started in order, and stopped backwards."""

@@ -1,0 +1,1 @@
+"""The listener for webhooks: limits first, then one delivery, then one answer."""
