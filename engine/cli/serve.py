@@ -43,11 +43,14 @@ def _serve(options: dict[str, Any]) -> None:
     settings = read_settings(os.environ, options)
     from engine.daemon.logging import configure_logging
 
-    configure_logging(settings.log_format, settings.log_level)
-    asyncio.run(_run(settings))
+    from engine.daemon.assembly import make_secrets
+
+    secrets = make_secrets(settings)
+    configure_logging(settings.log_format, settings.log_level, secrets.mask)
+    asyncio.run(_run(settings, secrets))
 
 
-async def _run(settings: Any) -> None:
+async def _run(settings: Any, secrets: Any) -> None:
     import asyncio
     import gc
 
@@ -61,4 +64,4 @@ async def _run(settings: Any) -> None:
 
     stop = asyncio.Event()
     stop_on_signals(stop)
-    await run_service(settings, stop=stop, on_ready=ready)
+    await run_service(settings, stop=stop, on_ready=ready, secrets=secrets)

@@ -38,6 +38,7 @@ from engine.rules.secrets import Secrets
 from engine.running.alarm import Alarm
 from engine.running.clocks import Clocks
 from engine.running.handing import HandOver
+from engine.running.retention import Retention
 from engine.running.runner import Runner
 from engine.settings import Settings, credentials_folder
 
@@ -56,6 +57,7 @@ class Engine:
     runner: Runner
     handing: HandOver
     clocks: Clocks
+    retention: Retention
     alarm: Alarm
     desk: Desk
     metrics: Metrics
@@ -108,12 +110,11 @@ class Engine:
 
 
 @asynccontextmanager
-async def open_engine(settings: Settings, clock: Clock) -> AsyncIterator[Engine]:
+async def open_engine(settings: Settings, clock: Clock, secrets: Secrets) -> AsyncIterator[Engine]:
     """Open the journal, read the rules, join the parts; nothing runs yet but the actions."""
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(open_journal(settings.database))
         actions = find_actions()
-        secrets = make_secrets(settings)
         loaded = load(settings.rules, actions=actions, secrets=secrets)
         engine = _join(settings, journal, loaded, actions, secrets, clock)
         await engine.runner.library.start()
@@ -124,7 +125,10 @@ async def open_engine(settings: Settings, clock: Clock) -> AsyncIterator[Engine]
 
 def make_secrets(settings: Settings) -> Secrets:
     """Where this daemon's rules find their secrets."""
-    return Secrets(credentials_folder(os.environ), settings.secrets_dir, os.environ)
+    secrets = Secrets(credentials_folder(os.environ), settings.secrets_dir, os.environ)
+    for value in (*settings.webhook_secret, settings.console_password or ""):
+        secrets.hide(value)
+    return secrets
 
 
 @asynccontextmanager
@@ -188,7 +192,8 @@ def _join(
     desk = Desk(journal, library.book, clock)
     return Engine(
         settings, journal, pipeline, worker, runner, handing,
-        Clocks(journal, library, alarm, clock, pipeline.raise_own), alarm, desk, metrics,
+        Clocks(journal, library, alarm, clock, pipeline.raise_own),
+        Retention(journal, clock, settings.retention, settings.max_age), alarm, desk, metrics,
         loaded.problems, decides=bool(ruleset.rules) or not _unusable(loaded), stopping=stopping,
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ import structlog
 from engine.clock import Clock, SystemClock
 from engine.console.api import build_control
 from engine.console.app import build_console
-from engine.daemon.assembly import Engine, open_engine
+from engine.daemon.assembly import Engine, make_secrets, open_engine
 from engine.daemon.listeners import (
     Address,
     bind,
@@ -29,6 +29,8 @@ from engine.daemon.listeners import (
 from engine.daemon.paths import control_path
 from engine.errors import UserError
 from engine.intake.app import build_intake
+from engine.rules.secrets import Secrets
+from engine.running.retention import EVERY_SECONDS
 from engine.settings import Settings
 
 LISTENERS_GRACE = 2.0
@@ -52,10 +54,13 @@ async def run_service(
     stop: asyncio.Event,
     on_ready: Callable[[Engine], None] = lambda _: None,
     clock: Clock | None = None,
+    secrets: Secrets | None = None,
 ) -> None:
     """Serve until `stop` is set."""
     raise_descriptor_limit()
-    async with open_engine(settings, clock or SystemClock()) as engine:
+    async with open_engine(
+        settings, clock or SystemClock(), secrets or make_secrets(settings)
+    ) as engine:
         _tell_problems(engine)
         doors = _open_doors(settings)
         try:
@@ -80,6 +85,7 @@ async def _working(engine: Engine) -> AsyncIterator[None]:
     await engine.handing.start()
     await engine.clocks.tick()
     engine.alarm.every("clocks", 60, engine.clocks.tick)
+    engine.alarm.every("retention", EVERY_SECONDS, engine.retention.sweep)
     deciding = asyncio.create_task(engine.decide_forever())
     running = asyncio.create_task(engine.worker.run())
     try:

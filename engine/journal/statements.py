@@ -288,6 +288,45 @@ def _wanted(column: Column[str], name: str) -> ColumnElement[bool]:
     return or_(p(name).is_(None), column == p(name))
 
 
+_newer = events.alias("newer")
+_superseded = exists().where(
+    _newer.c.subject == events.c.subject,
+    or_(
+        _newer.c.raised > events.c.raised,
+        and_(_newer.c.raised == events.c.raised, _newer.c.seq > events.c.seq),
+    ),
+)
+
+_RETENTION: dict[str, Any] = {
+    "old_runs": select(runs.c.id).where(runs.c.ended < p("before")).limit(p("most")),
+    "drop_attempts": delete(attempts).where(attempts.c.run == p("run")),
+    "drop_run": delete(runs).where(runs.c.id == p("run")),
+    "next_seq": select(events.c.seq)
+    .where(events.c.seq > p("after"), events.c.stored < p("before"))
+    .order_by(events.c.seq)
+    .limit(p("most")),
+    # A subject's last state stays, until it was deleted; so does what a run still stands on.
+    "may_go": select(events.c.seq).where(
+        events.c.seq == p("seq"),
+        events.c.decided.is_not(None),
+        ~exists().where(runs.c.origin_seq == events.c.seq),
+        or_(
+            events.c.subject == literal_column("''"),
+            events.c.type.like(literal_column("'%.deleted'")),
+            _superseded,
+        ),
+    ),
+    "drop_event": delete(events).where(events.c.seq == p("seq")),
+    # The digest stays, so that a redelivery is known for ever.
+    "blank_event": update(events)
+    .where(events.c.seq == p("blank"))
+    .values(
+        body=literal_column("'{}'"),
+        subject=literal_column("''"),
+        decision=literal_column("NULL"),
+    ),
+}
+
 _LISTS: dict[str, Any] = {
     "list_events": select(*_EVENT)
     .where(
@@ -323,4 +362,4 @@ _LISTS: dict[str, Any] = {
     "runs_of_event": select(runs).where(runs.c.origin_seq == p("seq")).order_by(runs.c.seq),
 }
 
-STATEMENTS: dict[str, Any] = {**_INTAKE, **_DECIDING, **_RUNS, **_RULES, **_LISTS}
+STATEMENTS: dict[str, Any] = {**_INTAKE, **_DECIDING, **_RUNS, **_RULES, **_RETENTION, **_LISTS}

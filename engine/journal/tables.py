@@ -92,6 +92,12 @@ runs = Table(
     Index("runs_state", "state", "seq"),
     Index("runs_key", "key", "seq"),
     Index("runs_rule", "rule", "seq"),
+    Index(
+        "runs_ended",
+        "ended",
+        sqlite_where=text("ended is not null"),
+        postgresql_where=text("ended is not null"),
+    ),
     Index("runs_origin", "origin_seq"),
     sqlite_autoincrement=True,
 )  # fmt: skip

@@ -39,7 +39,7 @@ class Secrets:
         value = self._find(name)
         if value is None:
             raise UserError(f'the secret "{name}" is nowhere: looked {self._places(name)}')
-        self._remember(value)
+        self.hide(value)
         return value
 
     def knows(self, name: str) -> bool:
@@ -76,7 +76,8 @@ class Secrets:
             f"and in the environment variable {_variable(name)}"
         )
 
-    def _remember(self, value: str) -> None:
+    def hide(self, value: str) -> None:
+        """Mask this value from now on."""
         if value in self._handed_out:
             return
         self._handed_out.add(value)

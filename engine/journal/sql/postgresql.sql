@@ -193,6 +193,39 @@ FROM clocks
 -- name: set_clock (rule, last)
 INSERT INTO clocks (rule, last) VALUES ($1::VARCHAR, $2::BIGINT) ON CONFLICT (rule) DO UPDATE SET last = $2::BIGINT
 
+-- name: old_runs (before, most)
+SELECT runs.id 
+FROM runs 
+WHERE runs.ended < $1::BIGINT 
+ LIMIT $2
+
+-- name: drop_attempts (run)
+DELETE FROM attempts WHERE attempts.run = $1::VARCHAR
+
+-- name: drop_run (run)
+DELETE FROM runs WHERE runs.id = $1::VARCHAR
+
+-- name: next_seq (after, before, most)
+SELECT events.seq 
+FROM events 
+WHERE events.seq > $1::BIGINT AND events.stored < $2::BIGINT ORDER BY events.seq 
+ LIMIT $3
+
+-- name: may_go (seq)
+SELECT events.seq 
+FROM events 
+WHERE events.seq = $1::BIGINT AND events.decided IS NOT NULL AND NOT (EXISTS (SELECT * 
+FROM runs 
+WHERE runs.origin_seq = events.seq)) AND (events.subject = '' OR events.type LIKE '%.deleted' OR (EXISTS (SELECT * 
+FROM events AS newer 
+WHERE newer.subject = events.subject AND (newer.raised > events.raised OR newer.raised = events.raised AND newer.seq > events.seq))))
+
+-- name: drop_event (seq)
+DELETE FROM events WHERE events.seq = $1::BIGINT
+
+-- name: blank_event (blank)
+UPDATE events SET subject='', body='{}', decision=NULL WHERE events.seq = $1::BIGINT
+
 -- name: list_events (type, subject, before, since, most)
 SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided 
 FROM events 

@@ -193,6 +193,39 @@ FROM clocks
 -- name: set_clock (rule, last)
 INSERT INTO clocks (rule, last) VALUES (:rule, :last) ON CONFLICT (rule) DO UPDATE SET last = :last
 
+-- name: old_runs (before, most)
+SELECT runs.id 
+FROM runs 
+WHERE runs.ended < :before
+ LIMIT :most
+
+-- name: drop_attempts (run)
+DELETE FROM attempts WHERE attempts.run = :run
+
+-- name: drop_run (run)
+DELETE FROM runs WHERE runs.id = :run
+
+-- name: next_seq (after, before, most)
+SELECT events.seq 
+FROM events 
+WHERE events.seq > :after AND events.stored < :before ORDER BY events.seq
+ LIMIT :most
+
+-- name: may_go (seq)
+SELECT events.seq 
+FROM events 
+WHERE events.seq = :seq AND events.decided IS NOT NULL AND NOT (EXISTS (SELECT * 
+FROM runs 
+WHERE runs.origin_seq = events.seq)) AND (events.subject = '' OR events.type LIKE '%.deleted' OR (EXISTS (SELECT * 
+FROM events AS newer 
+WHERE newer.subject = events.subject AND (newer.raised > events.raised OR newer.raised = events.raised AND newer.seq > events.seq))))
+
+-- name: drop_event (seq)
+DELETE FROM events WHERE events.seq = :seq
+
+-- name: blank_event (blank)
+UPDATE events SET subject='', body='{}', decision=NULL WHERE events.seq = :blank
+
 -- name: list_events (type, subject, before, since, most)
 SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided 
 FROM events 

@@ -93,6 +93,7 @@ CREATE TABLE runs (
 	UNIQUE (id)
 );
 CREATE INDEX runs_due ON runs (due) WHERE state = 'pending';
+CREATE INDEX runs_ended ON runs (ended) WHERE ended is not null;
 CREATE INDEX runs_key ON runs ("key", seq);
 CREATE INDEX runs_origin ON runs (origin_seq);
 CREATE INDEX runs_rule ON runs (rule, seq);

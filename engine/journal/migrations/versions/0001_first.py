@@ -184,6 +184,14 @@ def _runs() -> None:
         sqlite_where=sa.text("state = 'pending'"),
         postgresql_where=sa.text("state = 'pending'"),
     )
+    op.create_index(
+        "runs_ended",
+        "runs",
+        ["ended"],
+        unique=False,
+        sqlite_where=sa.text("ended is not null"),
+        postgresql_where=sa.text("ended is not null"),
+    )
     op.create_index("runs_key", "runs", ["key", "seq"], unique=False)
     op.create_index("runs_origin", "runs", ["origin_seq"], unique=False)
     op.create_index("runs_rule", "runs", ["rule", "seq"], unique=False)

@@ -1,0 +1,33 @@
+"""Journal operations that forget: small bites, so that the intake never waits for long."""
+
+from __future__ import annotations
+
+from engine.journal.operations import Op, ask, ask_one
+
+BITE = 200
+
+
+def forget_runs(before: int) -> Op[int]:
+    """Forget runs that ended before a moment, with their tries; how many there were."""
+    rows = yield from ask("old_runs", before=before, most=BITE)
+    for row in rows:
+        yield from ask("drop_attempts", run=row["id"])
+        yield from ask("drop_run", run=row["id"])
+    return len(rows)
+
+
+def forget_events(before: int, after: int, *, keep_digests: bool) -> Op[int | None]:
+    """Forget events stored before a moment, from arrival number `after` on.
+
+    Kept are events that are undecided, that a run stands on, and a subject's last state. Where to
+    go on, or None at the end. With `keep_digests` only what they said is forgotten.
+    """
+    rows = yield from ask("next_seq", after=after, before=before, most=BITE)
+    for row in rows:
+        if (yield from ask_one("may_go", seq=row["seq"])) is None:
+            continue
+        if keep_digests:
+            yield from ask("blank_event", blank=row["seq"])
+        else:
+            yield from ask("drop_event", seq=row["seq"])
+    return rows[-1]["seq"] if rows else None
