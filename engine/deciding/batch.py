@@ -156,6 +156,7 @@ class Batch:
     def unless_cancelled(
         self, planned: PlannedRun, rule: Rule, origin: Facts, later: Sequence[Happening]
     ) -> PlannedRun:
+        """The follow-up, or its end where one of the later events cancels it already."""
         run = planned.run
         step = followup_at(rule, run.path)
         cancels = step.cancel_on if step else ()

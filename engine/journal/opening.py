@@ -66,9 +66,8 @@ def _revision(database: sqlite3.Connection) -> str | None:
 def _create(database: sqlite3.Connection) -> None:
     schema = (Path(__file__).parent / "sql" / "sqlite_schema.sql").read_text()
     database.execute("pragma journal_mode=wal")
-    database.executescript(  # constants and our own file
-        f"begin immediate;{_ORIGIN};insert into alembic_version values ('{HEAD}');{schema}commit;"
-    )
+    stamp = f"insert into alembic_version values ('{HEAD}')"  # noqa: S608 - our own constant
+    database.executescript(f"begin immediate;{_ORIGIN};{stamp};{schema}commit;")
 
 
 def _migrate(path: Path) -> None:

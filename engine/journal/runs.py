@@ -65,10 +65,10 @@ def next_due() -> Op[int | None]:
 def take_due(now: int, most: int) -> Op[list[DueRun]]:
     """Move pending runs that are due to `queued`; the caller queues them in the same commit."""
     rows = yield from ask("due_runs", now=now, most=most)
-    taken = []
+    taken: list[DueRun] = []
     for row in rows:
         if (yield from ask("queue_run", run=row["id"])):
-            taken.append(DueRun(**{name: row[name] for name in DueRun.__slots__}))
+            taken += [DueRun(**{name: row[name] for name in DueRun.__slots__})]
     return taken
 
 

@@ -206,6 +206,7 @@ class ValueCompiler:
                 checked_line(text)
             except CouldNotEvaluate as error:
                 report.error(codes.BAD_PARAMETER, str(error), "write it on one line")
+                self.dynamic.add(at)  # said once is enough
         return Literal(text)
 
     def _literal(self, raw: str, report: Report) -> Value:

@@ -12,7 +12,7 @@ from jinja2 import Template as JinjaTemplate
 from jinja2 import TemplateError, TemplateSyntaxError, nodes
 from jinja2.meta import find_undeclared_variables
 
-from engine.errors import CouldNotEvaluate
+from engine.errors import CouldNotEvaluate, UserError
 from engine.rules import codes
 from engine.rules.filters import TIMEZONE
 from engine.rules.sandbox import MAX_OUTPUT, NullError, environment
@@ -63,6 +63,7 @@ class Template:
 
     def render(self, context: Mapping[str, Any], secret: Callable[[str], str] | None = None) -> str:
         """The text with its values; `CouldNotEvaluate` (`NullFound` for a null) says what failed.
+        `UserError` where a secret is missing.
 
         `secret` gives out secrets by name; without it the template has none.
         """
@@ -71,7 +72,7 @@ class Template:
             names["secret"] = secret
         try:
             return "".join(self._chunks(names))
-        except CouldNotEvaluate:
+        except (CouldNotEvaluate, UserError):
             raise
         except NullError as error:
             raise NullFound(self._where(error)) from error

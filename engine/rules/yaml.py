@@ -75,7 +75,8 @@ class Document:
             if found is None:
                 break
             name, node = found
-            place = _place(name if key and number == len(path) - 1 else node)
+            at_key = key and number == len(path) - 1
+            place = _place(name if at_key or _is_empty(node) else node)
         return place
 
 
@@ -265,6 +266,11 @@ def _step(node: Any, part: str | int) -> tuple[Any, Any] | None:
 
 def _entries(node: Any, key: str) -> Iterator[tuple[Any, Any]]:
     return ((name, value) for name, value in node.value if getattr(name, "value", None) == key)
+
+
+def _is_empty(node: Any) -> bool:
+    """Whether nothing is written there: the library places that at the next word."""
+    return isinstance(node, ScalarNode) and bool(node.start_mark.index == node.end_mark.index)
 
 
 def _place(node: Node | None) -> tuple[int, int]:

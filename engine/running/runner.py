@@ -96,18 +96,27 @@ class Runner:
             self.in_hand.discard(job.run)
 
     async def _handle(self, job: Job) -> None:
-        scene = await self._scene(job)
-        while scene is not None:
-            if (ended := _unwanted(scene, self.clock.now())) is not None:
+        waited = False
+        while (scene := await self._scene(job)) is not None:
+            if (ended := _unwanted(scene, self.clock.now(), waited=waited)) is not None:
                 await self._record(Change(scene.run, ended))
                 return
             step = scene.step
             if not isinstance(step, ActionStep):
                 await self._go_on(scene, scene.run, None)
                 return
-            if not await self._perform(scene, step):
+            params = await self._prepare(scene, step)
+            if params is None:
                 return
-            scene = await self._scene(job)
+            if not waited:
+                wait = await self._wait_for_slot(step.target)
+                if wait is None:
+                    return
+                waited = wait >= _WORTH_ASKING_AGAIN
+                if waited:
+                    continue
+            await self._try(scene, step, params)
+            return
 
     async def _scene(self, job: Job) -> Scene | None:
         run, facts = await self.journal.read(_run_and_facts(job.run))
@@ -127,36 +136,20 @@ class Runner:
         context = rule_context(base, rule, run.key, run.results)
         return Scene(run, facts, rule, steps_at(rule, run.path), context)
 
-    async def _perform(self, scene: Scene, step: ActionStep) -> bool:
-        """Do an action step; True where its time has gone by and it has to be asked anew."""
+    async def _prepare(self, scene: Scene, step: ActionStep) -> Params | None:
+        """The parameters of an action step; None where it is passed over or ends the run."""
         if step.when is not None:
             judgement = step.when.judge(scene.context)
-            if judgement.verdict is Verdict.NOT_MATCHED:
-                await self._skip(scene, step, Reason.SKIPPED, judgement.why)
-                return False
             if judgement.verdict is Verdict.COULD_NOT_EVALUATE:
-                await self._end(scene, Reason.COULD_NOT_EVALUATE, judgement.why)
-                return False
+                return await self._end(scene, Reason.COULD_NOT_EVALUATE, judgement.why)
+            if judgement.verdict is not Verdict.MATCHED:
+                return await self._skip(scene, step, Reason.SKIPPED, judgement.why)
         try:
-            params = step.template.render(scene.context, self.secrets)
+            return step.template.render(scene.context, self.secrets)
         except NoRecipient as nobody:
-            await self._skip(scene, step, Reason.NO_RECIPIENT, str(nobody))
-            return False
+            return await self._skip(scene, step, Reason.NO_RECIPIENT, str(nobody))
         except ActionFailed as failed:
-            await self._end(scene, failed.reason, failed.message)
-            return False
-        waited = await self._wait_for_slot(step.target)
-        if waited is None:
-            return False
-        if waited >= _WORTH_ASKING_AGAIN and not scene.run.delayed:
-            return await self._delayed(scene)
-        await self._try(scene, step, params)
-        return False
-
-    async def _delayed(self, scene: Scene) -> bool:
-        """Note that the run was held up, so that its condition is asked again."""
-        after = replace(scene.run, delayed=True)
-        return bool(await self.journal.write(runs.save(scene.run, after)))
+            return await self._end(scene, failed.reason, failed.message)
 
     async def _wait_for_slot(self, target: str) -> int | None:
         """Wait for the target's rate; how long it took (µs), None where the daemon stops."""
@@ -297,10 +290,13 @@ class Runner:
         await self._record(Change(run, end(run, State.DEAD, Reason.BUG, message, self.clock.now())))
 
 
-def _unwanted(scene: Scene, now: int) -> Run | None:
-    """A delayed run is asked its conditions again: the run's end where they say no."""
+def _unwanted(scene: Scene, now: int, *, waited: bool) -> Run | None:
+    """A delayed run is asked its conditions again: the run's end where they say no.
+
+    `waited` tells that it was its target's rate that held it up.
+    """
     run = scene.run
-    if not run.delayed:
+    if not (run.delayed or waited):
         return None
     followup = followup_at(scene.rule, run.path)
     own = (scene.rule.when, followup.when if followup else None)
