@@ -63,9 +63,9 @@ class Template:
 
     def render(self, context: Mapping[str, Any], secret: Callable[[str], str] | None = None) -> str:
         """The text with its values; `CouldNotEvaluate` (`NullFound` for a null) says what failed.
-        `UserError` where a secret is missing.
 
-        `secret` gives out secrets by name; without it the template has none.
+        `secret` gives out secrets by name (`UserError` where there is none); without it the
+        template has no secrets.
         """
         names: dict[str, Any] = {**context, TIMEZONE: self.timezone}
         if secret is not None:

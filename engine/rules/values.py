@@ -16,7 +16,7 @@ from engine.rules.urls import UrlTemplate
 _LINE_BREAKS = {"\u2028", "\u2029"}
 
 
-class NoRecipient(RulewaveError):  # noqa: N818  # no failure: the step is skipped and recorded
+class NoRecipient(RulewaveError):  # no failure: the step is skipped and recorded
     """The recipient of a step came out empty or null."""
 
 

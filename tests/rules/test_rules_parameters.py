@@ -1,0 +1,392 @@
+"""Parameters are checked at load and rendered before each try, each by its mark."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+from ruletools import ACTIONS, Attachment, Host, LetterParams, PostBox, secrets
+
+from engine.action import Field, Params
+from engine.errors import ActionFailed, UserError
+from engine.rules import codes
+from engine.rules.connections import compile_connection, resolve
+from engine.rules.marks import models_at, slots
+from engine.rules.model import ConnectionSpec
+from engine.rules.parameters import CompiledParameters, NoRecipient, Terms, compile_parameters
+from engine.rules.report import Report
+
+CONTEXT: dict[str, Any] = {
+    "user": {
+        "name": "anna",
+        "email": None,
+        "empty": " ",
+        "n": 3,
+        "break": "a\r\nBcc: x",
+        "html": "<",
+    },
+    "vars": {"base": "https://api.example.org", "brand": "B"},
+}
+SECRETS = secrets(token="s3cret-token", host="hidden.example.org", bad="a\nb")
+
+
+def compile_raw(
+    action: str, raw: Any, connection: str | None = None
+) -> tuple[CompiledParameters | None, Report]:
+    report = Report()
+    terms = Terms(SECRETS, CONTEXT["vars"])
+    return compile_parameters(ACTIONS[action], raw, terms, report, connection), report
+
+
+def compiled(action: str, raw: Any, connection: str | None = None) -> CompiledParameters:
+    found, report = compile_raw(action, raw, connection)
+    assert found is not None
+    assert not report.problems
+    return found
+
+
+def render(action: str, raw: Any, connection: str | None = None) -> Params:
+    return compiled(action, raw, connection).render(CONTEXT, SECRETS)
+
+
+def told(action: str, raw: Any, connection: str | None = None) -> list[tuple[str, str, str]]:
+    _, report = compile_raw(action, raw, connection)
+    return [(problem.code, problem.message, problem.hint) for problem in report.problems]
+
+
+def test_texts_are_rendered_and_literals_taken_as_they_are() -> None:
+    found = render("say", {"text": "Hi {{ user.name }}", "html": "<b>{{ user.html }}", "times": 2})
+    assert found.model_dump() == {
+        "text": "Hi anna",
+        "html": "<b>&lt;",
+        "title": None,
+        "level": "info",
+        "times": 2,
+    }
+
+
+def test_a_rendered_text_becomes_the_type_that_the_field_has() -> None:
+    assert render("say", {"text": "", "times": "{{ user.n }}"}).model_dump()["times"] == 3
+
+
+def test_a_rendered_value_that_does_not_fit_is_a_bad_parameter() -> None:
+    with pytest.raises(ActionFailed) as caught:
+        render("say", {"text": "", "times": "{{ user.name }}"})
+    assert caught.value.reason == "bad_parameters"
+    assert "say: times: should be a whole number" in caught.value.message
+
+
+def test_a_rendered_model_that_refuses_itself_is_a_bad_parameter() -> None:
+    with pytest.raises(ActionFailed, match="ftp is not spoken"):
+        compiled("fetch", {"get": "{{ vars.base }}/x"}).render(
+            CONTEXT | {"vars": {"base": "ftp://x.example.org"}}, SECRETS
+        )
+
+
+def test_a_text_that_fails_is_a_template_failure_naming_the_parameter() -> None:
+    with pytest.raises(ActionFailed, match=r"say: text: there is no .nope.") as caught:
+        render("say", {"text": "{{ user.nope }}"})
+    assert caught.value.reason == "template"
+    assert not caught.value.retry
+
+
+def test_a_line_never_holds_a_line_break() -> None:
+    with pytest.raises(ActionFailed, match="line break"):
+        render("say", {"text": "", "title": "{{ user.break }}"})
+    assert told("say", {"text": "", "title": "a\nb"})[0][0] == codes.BAD_PARAMETER
+    with pytest.raises(ActionFailed, match="line break"):
+        render("fetch", {"get": "https://a.example.org/", "headers": {"X": "secret('bad')"}})
+
+
+def test_the_line_break_that_ends_a_block_text_is_meant_by_nobody() -> None:
+    assert render("say", {"text": "", "title": "one line\n"}).model_dump()["title"] == "one line"
+
+
+@pytest.mark.parametrize(
+    "to", ["{{ user.email }}", "{{ user.empty }}", "", [], ["{{ user.email }}", ""]]
+)
+def test_an_empty_recipient_is_no_recipient(to: Any) -> None:
+    with pytest.raises(NoRecipient):
+        render("letter", {"to": to})
+
+
+def test_the_recipients_that_are_there_are_kept() -> None:
+    found = render("letter", {"to": ["{{ user.email }}", "{{ user.name }}@x", "b@x"]})
+    assert found.model_dump()["to"] == ["anna@x", "b@x"]
+
+
+def test_a_misspelt_recipient_is_an_error_all_the_same() -> None:
+    with pytest.raises(ActionFailed, match="nope"):
+        render("letter", {"to": "{{ user.nope }}"})
+
+
+def test_a_nested_model_has_marks_of_its_own() -> None:
+    found = render(
+        "letter", {"to": "a", "attach": [{"name": "{{ user.name }}.txt", "content": "x"}]}
+    )
+    assert found.model_dump()["attach"] == [{"name": "anna.txt", "content": "x"}]
+    assert told("letter", {"to": "a", "attach": [{"name": "n", "content": "{{ user.name }}"}]}) == [
+        (
+            codes.BAD_TEMPLATE,
+            "this value is taken as it stands: {{ user.name }}",
+            "{{ }} cannot be used here",
+        )
+    ]
+
+
+def test_an_expression_keeps_its_type_and_mappings_hold_templates() -> None:
+    url = "https://a.example.org/"
+    assert render("fetch", {"get": url, "json": "user.{n: n}"}).model_dump()["data"] == {"n": 3}
+    found = render("fetch", {"get": url, "json": {"a": ["{{ user.name }}", 1], "b": None}})
+    assert found.model_dump()["data"] == {"a": ["anna", 1], "b": None}
+    assert told("fetch", {"get": url, "json": "user.a == B"})[0][0] == codes.COMPARES_FIELD
+
+
+def test_an_expression_that_fails_is_a_template_failure() -> None:
+    with pytest.raises(ActionFailed) as caught:
+        render("fetch", {"get": "https://a.example.org/", "json": "length(user.email)"})
+    assert caught.value.reason == "template"
+
+
+def test_secrets_are_filled_in_only_where_they_may_stand() -> None:
+    headers = {"A": "secret('token')", "B": "Bearer {{ secret('token') }}"}
+    found = render(
+        "fetch", {"get": "https://a.example.org/{{ secret('token') }}", "headers": headers}
+    )
+    assert found.model_dump()["headers"] == {"A": "s3cret-token", "B": "Bearer s3cret-token"}
+    assert found.model_dump()["get"] == "https://a.example.org/s3cret-token"
+    for text in ("secret('token')", "x {{ secret('token') }}"):
+        ((code, _, hint),) = told("say", {"text": text})
+        assert code == codes.SECRET_REFUSED
+        assert "headers" in hint
+
+
+def test_a_secret_in_the_middle_of_a_text_needs_its_brackets() -> None:
+    raw = {"get": "https://a.example.org/", "headers": {"A": "Bearer secret('token')"}}
+    ((code, _, hint),) = told("fetch", raw)
+    assert code == codes.SECRET_REFUSED
+    assert hint == "inside a text, write {{ secret('name') }}"
+
+
+def test_a_missing_secret_is_a_warning_at_load_and_a_failure_at_run_time() -> None:
+    raw = {"get": "https://a.example.org/", "headers": {"A": "secret('lost')"}}
+    found, report = compile_raw("fetch", raw)
+    assert [problem.severity for problem in report.problems] == ["warning"]
+    assert found is not None
+    with pytest.raises(ActionFailed, match="lost") as caught:
+        found.render(CONTEXT, SECRETS)
+    assert caught.value.reason == "bad_parameters"
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (
+            {"text": "a", "titel": "b"},
+            (codes.UNKNOWN_PARAMETER, 'say has no parameter "titel"', 'did you mean "title"?'),
+        ),
+        ({}, (codes.MISSING_PARAMETER, 'say needs the parameter "text"', "")),
+        (
+            {"text": 5},
+            (codes.BAD_PARAMETER, "say: text: should be a text, not 5", "put it in quotes"),
+        ),
+        (
+            {"text": "a", "level": "lout"},
+            (codes.BAD_PARAMETER, "say: level: should be 'info' or 'loud', not \"lout\"", ""),
+        ),
+        (
+            {"text": "{{ usr.x }}"},
+            (codes.UNKNOWN_NAME, 'there is no "usr"', 'did you mean "user"?'),
+        ),
+        (
+            {"text": "a\n{{ user.x | lowr }}"},
+            (
+                codes.BAD_TEMPLATE,
+                'there is no filter "lowr" (line 2 of the text)',
+                'did you mean "lower"?',
+            ),
+        ),
+        (
+            "hello",
+            (
+                codes.WRONG_VALUE,
+                'say needs its parameters below it, not "hello"',
+                "write them as a mapping: key: value",
+            ),
+        ),
+    ],
+)
+def test_a_wrong_parameter_is_told_in_plain_words(raw: Any, expected: tuple[str, str, str]) -> None:
+    assert told("say", raw) == [expected]
+
+
+def test_all_that_is_wrong_with_a_value_of_several_types_is_one_problem() -> None:
+    ((code, message, _),) = told("letter", {"to": 5})
+    assert code == codes.BAD_PARAMETER
+    assert message == "letter: to: should be a text or should be a list, not 5"
+
+
+def test_what_is_wrong_deep_inside_is_told_there() -> None:
+    raw = {"to": "a", "attach": [{"name": "x", "contnt": "y"}, {"content": "y"}]}
+    assert told("letter", raw) == [
+        (codes.UNKNOWN_PARAMETER, 'letter has no parameter "contnt"', 'did you mean "content"?'),
+        (codes.MISSING_PARAMETER, 'letter needs the parameter "name" in "1"', ""),
+    ]
+
+
+def test_what_a_model_says_of_itself_as_a_whole_is_told() -> None:
+    ((code, message, _),) = told("fetch", {"get": "ftp://a.example.org/"})
+    assert (code, message) == (codes.BAD_PARAMETER, "fetch: ftp is not spoken here")
+
+
+@pytest.mark.parametrize(
+    ("url", "authority", "result"),
+    [
+        ("https://a.example.org", "a.example.org", "https://a.example.org"),
+        (
+            "https://a.example.org:8443/x?y#z",
+            "a.example.org:8443",
+            "https://a.example.org:8443/x?y#z",
+        ),
+        ("{{ vars.base }}/u/{{ user.name }}", "api.example.org", "https://api.example.org/u/anna"),
+        (
+            "https://{{ secret('host') }}/{{ user.n }}",
+            "hidden.example.org",
+            "https://hidden.example.org/3",
+        ),
+        (
+            "https://a.example.org/{# c #}{{ user.break }}",
+            "a.example.org",
+            "https://a.example.org/a%0D%0ABcc:%20x",
+        ),
+        (
+            "https://a.example.org/?q={{ user.name | urlquote }}é",
+            "a.example.org",
+            "https://a.example.org/?q=anna%C3%A9",
+        ),
+        (
+            "https://a.example.org/{% if user %}x{% endif %}",
+            "a.example.org",
+            "https://a.example.org/x",
+        ),
+    ],
+)
+def test_a_url_keeps_its_host_and_is_encoded(url: str, authority: str, result: str) -> None:
+    found = compiled("fetch", {"get": url})
+    assert found.authority == authority
+    assert found.render(CONTEXT, SECRETS).model_dump()["get"] == result
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        ("https://{{ user.name }}/", "begin it like"),
+        ("{{ user.name }}", "begin it like"),
+        ("{% if user %}https://a.example.org/{% endif %}", "begin it like"),
+        ("https://a.example.org{{ user.name }}", "put a /"),
+        ("https://a.example.org:{{ user.n }}/", "put a /"),
+        ("https://a.example.org{{ '}}/' ~ user.n }}", "put a /"),
+        ("https://me:pw@a.example.org/", "auth"),
+        ("/x", "begin it like"),
+        ("https://", "begin it like"),
+        ("https://a.example.org:port/", ""),
+        ("{{ vars.nope }}/x", ""),
+    ],
+)
+def test_a_url_whose_host_is_not_fixed_is_refused(url: str, hint: str) -> None:
+    found = [entry for entry in told("fetch", {"get": url}) if entry[0] == codes.OPEN_ORIGIN]
+    assert len(found) == 1
+    assert hint in found[0][2]
+
+
+def test_a_url_that_is_no_template_is_told_as_such() -> None:
+    assert told("fetch", {"get": "https://a.example.org/{{ user.x"})[0][0] == codes.BAD_TEMPLATE
+
+
+def test_with_a_connection_a_url_is_a_path() -> None:
+    found = render("fetch", {"get": "/u/{{ user.name }} x"}, connection="c")
+    assert found.model_dump()["get"] == "/u/anna%20x"
+    for url in ("https://evil.example.org/", "//evil.example.org", "u/x", "{{ user.name }}"):
+        assert told("fetch", {"get": url}, connection="c")[0][0] == codes.OPEN_ORIGIN
+
+
+@pytest.mark.parametrize("name", ["/evil.example.org", "\\evil.example.org"])
+def test_a_value_cannot_turn_a_path_into_another_host(name: str) -> None:
+    with pytest.raises(ActionFailed, match="path"):
+        compiled("fetch", {"get": "/{{ user.name }}"}, connection="c").render(
+            {"user": {"name": name}}, SECRETS
+        )
+
+
+def test_a_var_that_changes_its_mind_cannot_move_the_host() -> None:
+    found = compiled("fetch", {"get": "{{ vars.base }}/{{ user.name }}"})
+    with pytest.raises(ActionFailed, match="scheme, host and port"):
+        found.render({"user": {"name": "x"}, "vars": {"base": ""}}, SECRETS)
+
+
+def test_a_missing_secret_in_a_host_is_a_warning() -> None:
+    found, report = compile_raw("fetch", {"get": "https://{{ secret('lost') }}/"})
+    assert [problem.code for problem in report.problems] == [codes.SECRET_MISSING]
+    assert found is not None
+    assert found.authority is None
+
+
+def test_fields_are_known_by_the_name_that_a_rule_writes() -> None:
+    found = slots(ACTIONS["fetch"].params)
+    assert set(found) == {"get", "headers", "json", "connection"}
+    assert found["connection"].mark is None
+    assert slots(LetterParams)["attach"].models == (Attachment,)
+    assert models_at(LetterParams, ("attach", 0)) == (Attachment,)
+    assert models_at(LetterParams, ("nope",)) == ()
+    assert isinstance(slots(Attachment)["name"].mark, Field)
+    assert get_args(LetterParams.model_fields["to"].annotation) == (str, list[str])
+
+
+def _connection(raw: Any) -> tuple[ConnectionSpec | None, list[tuple[str, str]]]:
+    report = Report()
+    found = compile_connection("c", raw, ACTIONS, Terms(SECRETS, CONTEXT["vars"]), report)
+    return found, [(problem.code, problem.message) for problem in report.problems]
+
+
+def test_a_connection_gets_its_secrets_and_vars_before_use() -> None:
+    raw = {"kind": "box", "host": "{{ vars.brand }}.x", "password": "secret('token')", "port": "25"}
+    spec, problems = _connection(raw)
+    assert not problems
+    assert spec is not None
+    found = resolve(spec, SECRETS, CONTEXT["vars"])
+    assert found == PostBox(host="B.x", password="s3cret-token", port=25)
+    assert spec.model is PostBox
+
+
+@pytest.mark.parametrize(
+    ("raw", "code", "message"),
+    [
+        ("x", codes.BAD_CONNECTION, "is a mapping"),
+        ({"host": "x"}, codes.BAD_CONNECTION, "needs a kind"),
+        ({"kind": "bix"}, codes.BAD_CONNECTION, "no kind of connection"),
+        ({"kind": ["box"]}, codes.BAD_CONNECTION, "no kind of connection"),
+        ({"kind": "telegram"}, codes.NOT_YET, "not available in this version yet"),
+        ({"kind": "box"}, codes.MISSING_PARAMETER, '"host"'),
+        ({"kind": "box", "host": "x", "prot": 1}, codes.UNKNOWN_PARAMETER, '"prot"'),
+        ({"kind": "box", "host": "x", "rate": "fast"}, codes.BAD_TIME, "no rate"),
+        ({"kind": "box", "host": "{{ user.x }}"}, codes.UNKNOWN_NAME, '"user"'),
+    ],
+)
+def test_a_wrong_connection_is_told_at_load(raw: Any, code: str, message: str) -> None:
+    _, problems = _connection(raw)
+    assert [one for one, _ in problems] == [code]
+    assert message in problems[0][1]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"kind": "box", "host": "secret('lost')"},
+        {"kind": "box", "host": "{{ vars.nope }}"},
+        {"kind": "box", "host": "x", "port": "{{ vars.brand }}"},
+    ],
+)
+def test_a_connection_that_cannot_be_resolved_says_so(raw: Any) -> None:
+    with pytest.raises(UserError):
+        resolve(ConnectionSpec("box", raw, PostBox), SECRETS, CONTEXT["vars"])
+    assert Host.model_fields

@@ -1,0 +1,83 @@
+"""Secrets are found in three places, and their values in no text that leaves."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from engine.errors import UserError
+from engine.rules.secrets import MASK, Secrets
+
+
+def test_credentials_come_before_the_folder_and_the_folder_before_the_environment(
+    tmp_path: Path,
+) -> None:
+    credentials, folder = tmp_path / "credentials", tmp_path / "folder"
+    credentials.mkdir()
+    folder.mkdir()
+    (credentials / "a").write_text("from credentials\n")
+    (folder / "a").write_text("from folder")
+    (folder / "b").write_text("from folder\r\n")
+    environ = {f"RULEWAVE_SECRET_{name}": "from environment" for name in ("A", "B", "C_D")}
+    secrets = Secrets(credentials, folder, environ)
+    assert secrets.get("a") == "from credentials"
+    assert secrets.get("b") == "from folder"
+    assert secrets.get("c-d") == "from environment"
+
+
+def test_a_missing_secret_names_the_places_looked_at(tmp_path: Path) -> None:
+    secrets = Secrets(None, tmp_path, {})
+    assert not secrets.knows("panel_token")
+    with pytest.raises(UserError) as caught:
+        secrets.get("panel_token")
+    assert "systemd credentials" in str(caught.value)
+    assert str(tmp_path / "panel_token") in str(caught.value)
+    assert "RULEWAVE_SECRET_PANEL_TOKEN" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["../etc/passwd", "", "a/b", ".hidden", "a b"])
+def test_a_secret_name_cannot_leave_its_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / ".hidden").write_text("x")
+    assert not Secrets(tmp_path, tmp_path, {}).knows(name)
+
+
+def test_a_secret_that_cannot_be_read_says_so(tmp_path: Path) -> None:
+    (tmp_path / "broken").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match="cannot be read"):
+        Secrets(None, tmp_path, {}).get("broken")
+
+
+def test_only_secrets_handed_out_are_masked_in_every_form() -> None:
+    secret = "p@ss/wörd &+x"
+    secrets = Secrets(None, None, {"RULEWAVE_SECRET_A": secret, "RULEWAVE_SECRET_B": "other-one"})
+    assert secrets.mask(secret) == secret
+    secrets.get("a")
+    secrets.get("a")
+    for prefix in ("", "u", "ur", "user:"):
+        encoded = base64.b64encode((prefix + secret + "tail").encode()).decode()
+        assert MASK in secrets.mask(encoded)
+    assert secrets.mask(f"<{secret}> {quote(secret, safe='')}") == f"<{MASK}> {MASK}"
+    assert secrets.mask("other-one") == "other-one"
+
+
+def test_the_longest_secret_is_masked_first() -> None:
+    secrets = Secrets(None, None, {"RULEWAVE_SECRET_A": "token", "RULEWAVE_SECRET_B": "token-long"})
+    secrets.get("a")
+    secrets.get("b")
+    assert secrets.mask("token-long token") == f"{MASK} {MASK}"
+
+
+def test_a_secret_of_three_characters_is_too_common_to_mask() -> None:
+    secrets = Secrets(None, None, {"RULEWAVE_SECRET_A": "abc"})
+    assert secrets.get("a") == "abc"
+    assert secrets.mask("abcdef") == "abcdef"
+
+
+def test_a_json_value_is_masked_all_the_way_down() -> None:
+    secrets = Secrets(None, None, {"RULEWAVE_SECRET_A": "hidden"})
+    secrets.get("a")
+    value = {"hidden": ["x hidden", {"n": 5, "t": ("hidden", None)}]}
+    assert secrets.mask_value(value) == {MASK: [f"x {MASK}", {"n": 5, "t": [MASK, None]}]}
