@@ -141,15 +141,19 @@ class Runner:
         if step.when is not None:
             judgement = step.when.judge(scene.context)
             if judgement.verdict is Verdict.COULD_NOT_EVALUATE:
-                return await self._end(scene, Reason.COULD_NOT_EVALUATE, judgement.why)
+                await self._end(scene, Reason.COULD_NOT_EVALUATE, judgement.why)
+                return None
             if judgement.verdict is not Verdict.MATCHED:
-                return await self._skip(scene, step, Reason.SKIPPED, judgement.why)
+                await self._skip(scene, step, Reason.SKIPPED, judgement.why)
+                return None
         try:
             return step.template.render(scene.context, self.secrets)
         except NoRecipient as nobody:
-            return await self._skip(scene, step, Reason.NO_RECIPIENT, str(nobody))
+            await self._skip(scene, step, Reason.NO_RECIPIENT, str(nobody))
+            return None
         except ActionFailed as failed:
-            return await self._end(scene, failed.reason, failed.message)
+            await self._end(scene, failed.reason, failed.message)
+            return None
 
     async def _wait_for_slot(self, target: str) -> int | None:
         """Wait for the target's rate; how long it took (µs), None where the daemon stops."""
