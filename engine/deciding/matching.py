@@ -43,4 +43,5 @@ def not_listening(rule: Rule, names: Sequence[str]) -> Outcome | None:
     if any(matches(pattern, name) for pattern in rule.on for name in names):
         return None
     wanted = ", ".join(rule.on) or "its clock"
-    return Outcome(rule, Verdict.NOT_MATCHED, f"it waits for {wanted}, this is {' = '.join(names)}")
+    also = f" (also {', '.join(names[1:])})" if names[1:] else ""
+    return Outcome(rule, Verdict.NOT_MATCHED, f"it waits for {wanted}; this is {names[0]}{also}")
