@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import pytest
-from ruletools import ACTIONS, Attachment, Host, LetterParams, PostBox, secrets
+from ruletools import ACTIONS, Attachment, LetterParams, PostBox, secrets
 
 from engine.action import Field, Params
 from engine.errors import ActionFailed, UserError
@@ -339,7 +339,6 @@ def test_fields_are_known_by_the_name_that_a_rule_writes() -> None:
     assert models_at(LetterParams, ("attach", 0)) == (Attachment,)
     assert models_at(LetterParams, ("nope",)) == ()
     assert isinstance(slots(Attachment)["name"].mark, Field)
-    assert get_args(LetterParams.model_fields["to"].annotation) == (str, list[str])
 
 
 def _connection(raw: Any) -> tuple[ConnectionSpec | None, list[tuple[str, str]]]:
@@ -389,4 +388,3 @@ def test_a_wrong_connection_is_told_at_load(raw: Any, code: str, message: str) -
 def test_a_connection_that_cannot_be_resolved_says_so(raw: Any) -> None:
     with pytest.raises(UserError):
         resolve(ConnectionSpec("box", raw, PostBox), SECRETS, CONTEXT["vars"])
-    assert Host.model_fields
