@@ -82,6 +82,7 @@ class Call:
             on a crash or a time-out means "outcome unknown".
         allow_private: whether private addresses may be called.
         environment: what a child process may inherit.
+        mask: makes a text fit for a log: secrets and private fields of the event masked.
     """
 
     key: str
@@ -92,6 +93,7 @@ class Call:
     irrevocable: Callable[[], Awaitable[None]] = _nothing
     allow_private: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
+    mask: Callable[[str], str] = str
 
 
 P = TypeVar("P", bound=Params)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
 import re
 from collections.abc import Awaitable, Callable
@@ -34,12 +35,12 @@ def build_console(
 ) -> Quart:
     """A Quart application with `/healthz`, `/readyz` and `/metrics`.
 
-    `metrics` gives Prometheus' text format. Without a `password` only requests whose Host is
-    this machine's loopback are answered.
+    `metrics` gives Prometheus' text format. Without a `password` only this machine is answered,
+    by its loopback names; with one, everybody who gives it (HTTP Basic, whatever the user name).
+    `/healthz` is for everyone who may ask at all.
     """
     app = Quart(__name__, static_folder=None)
-    if password is None:
-        app.before_request(_refuse_foreign_host)
+    app.before_request(_refuse_foreign if password is None else _asker(password))
     app.register_error_handler(HTTPException, _refusal)
 
     @app.get("/healthz")
@@ -73,11 +74,30 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-async def _refuse_foreign_host() -> Refusal | None:
-    """Keep web pages out that point a name of their own at the loopback (DNS rebinding)."""
-    if is_loopback(request.headers.get("Host", "")):
+async def _refuse_foreign() -> Refusal | None:
+    """Keep other machines out, and web pages that point a name of their own at the loopback."""
+    local = request.remote_addr in {None, "<local>"} or is_loopback(_bracketed(request.remote_addr))
+    if local and is_loopback(request.headers.get("Host", "")):
         return None
     return _error(HTTPStatus.MISDIRECTED_REQUEST, "the console answers on loopback names only")
+
+
+def _asker(password: str) -> Callable[[], Awaitable[Response | None]]:
+    expected = password.encode()
+
+    async def ask() -> Response | None:
+        given = request.authorization
+        word = (given.password or "") if given is not None else ""
+        if request.path == "/healthz" or hmac.compare_digest(word.encode(), expected):
+            return None
+        headers = {"WWW-Authenticate": 'Basic realm="Rulewave"'}
+        return Response("password needed", HTTPStatus.UNAUTHORIZED, headers, mimetype="text/plain")
+
+    return ask
+
+
+def _bracketed(address: str | None) -> str:
+    return f"[{address}]" if address and ":" in address else address or ""
 
 
 async def _refusal(error: HTTPException) -> Refusal:

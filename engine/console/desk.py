@@ -19,7 +19,7 @@ from engine.journal.operations import Op
 from engine.journal.sqlite import SqliteJournal
 from engine.model import Event, Facts, Run, State
 from engine.rules.durations import parse_duration
-from engine.sources.redaction import mask_private
+from engine.sources.redaction import mask_private, mask_texts, private_values
 
 Params = Mapping[str, str]
 Shown = dict[str, Any]
@@ -127,7 +127,8 @@ class Desk:
             for rule in self.book.ruleset.rules
             if not rule.clocks or rule.on
         ]
-        return [_outcome_line(outcome) for outcome in outcomes]
+        private = private_values(stored.event.body)
+        return [_outcome_line(outcome, private) for outcome in outcomes]
 
     def _wish(self, params: Params) -> listing.Wish:
         most = params.get("most") or "100"
@@ -214,10 +215,10 @@ def _attempt_line(row: Mapping[str, Any]) -> Shown:
     }
 
 
-def _outcome_line(outcome: Outcome) -> Shown:
+def _outcome_line(outcome: Outcome, private: tuple[str, ...]) -> Shown:
     return {
         "rule": outcome.rule.id,
         "verdict": outcome.verdict.value,
-        "why": outcome.why,
+        "why": mask_texts(outcome.why, private),
         "key": outcome.key,
     }

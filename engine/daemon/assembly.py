@@ -194,13 +194,8 @@ def _join(
         settings, journal, pipeline, worker, runner, handing,
         Clocks(journal, library, alarm, clock, pipeline.raise_own),
         Retention(journal, clock, settings.retention, settings.max_age), alarm, desk, metrics,
-        loaded.problems, decides=bool(ruleset.rules) or not _unusable(loaded), stopping=stopping,
+        loaded.problems, decides=loaded.usable and (bool(ruleset.rules) or not loaded.broken), stopping=stopping,
     )  # fmt: skip
-
-
-def _unusable(loaded: Loaded) -> bool:
-    """No rule at all is left, and not because the file asks for none."""
-    return any(problem.severity == "error" for problem in loaded.problems)
 
 
 def _reporter(

@@ -7,12 +7,15 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from engine.clock import SECOND, from_iso
+from engine.clock import DAY, SECOND, from_iso
 from engine.deciding.context import Context
 from engine.deciding.rulebook import lane_of, steps_at
 from engine.errors import CouldNotEvaluate
 from engine.model import Event, PlannedRun, Reason, Run, State, Watch
 from engine.rules.model import AfterStep, Per, Rule, Step
+
+# Some 7,000 years on: what calendars can still name.
+_LATEST = 2_500_000 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +109,9 @@ def _due(step: AfterStep, context: Context, reached: int) -> int:
     if step.until is None:
         return reached + (step.delay or 0)
     value = step.until.search(context)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return int(value * SECOND) + step.offset
-    moment = from_iso(value)
-    if moment is None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    moment = int(value * SECOND) if number else from_iso(value)
+    if moment is None or not 0 <= moment <= _LATEST:
         raise CouldNotEvaluate(f"{step.until.text} is {value!r}, which is no time")
     return moment + step.offset
 

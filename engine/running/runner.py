@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -27,7 +28,7 @@ from engine.rules.secrets import Secrets
 from engine.running.recording import Change, Ended, record
 from engine.running.retries import Tried, after_try, end
 from engine.running.trying import Trier
-from engine.sources.redaction import strip_secrets
+from engine.sources.redaction import mask_texts, private_values, strip_secrets
 
 _ALL = 2**62
 _WORTH_ASKING_AGAIN = SECOND
@@ -207,6 +208,7 @@ class Runner:
             attempt=run.attempt,
             timeout=timeout if step.timeout is None else step.timeout / SECOND,
             allow_private=self.allow_private,
+            mask=partial(_fit_for_log, scene.facts.event.body, self.secrets),
         )
 
         async def mark() -> None:
@@ -313,6 +315,10 @@ def _unwanted(scene: Scene, now: int, *, waited: bool) -> Run | None:
         if judgement.verdict is Verdict.COULD_NOT_EVALUATE:
             return end(run, State.DEAD, Reason.COULD_NOT_EVALUATE, judgement.why, now)
     return None
+
+
+def _fit_for_log(body: Mapping[str, Any], secrets: Secrets, text: str) -> str:
+    return secrets.mask(mask_texts(text, private_values(body)))
 
 
 def _run_and_facts(id: str) -> Op[tuple[Run | None, Facts | None]]:

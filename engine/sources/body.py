@@ -20,7 +20,7 @@ _ESCAPE = re.compile(
 )
 
 
-class Malformed(RulewaveError):  # noqa: N818  said as what it is
+class Malformed(RulewaveError):
     """A genuine body that is no event. Its message never quotes the body: that may hold secrets."""
 
     status = 400

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, lru_cache
 from typing import Any
 
@@ -53,6 +53,28 @@ def mask_private(value: Any) -> Any:
         }
 
     return _rebuilt(value, masked)
+
+
+def private_values(value: Any) -> tuple[str, ...]:
+    """The texts of all private fields, longest first: what to mask in a text made from them."""
+    names = catalogue.private_names()
+    found: set[str] = set()
+
+    def gather(each: Mapping[str, Any]) -> dict[str, Any]:
+        found.update(
+            item for name, item in each.items() if name in names and isinstance(item, str) and item
+        )
+        return dict(each)
+
+    _rebuilt(value, gather)
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def mask_texts(text: str, values: Iterable[str]) -> str:
+    """The text with each of these values masked."""
+    for value in values:
+        text = text.replace(value, MASK)
+    return text
 
 
 def strip_secrets(value: Any) -> Any:

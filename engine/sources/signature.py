@@ -14,7 +14,7 @@ HEADER = b"x-remnawave-signature"
 _DIGITS = re.compile(rb"[0-9a-fA-F]{64}")
 
 
-class Refused(RulewaveError):  # noqa: N818  said as what it is
+class Refused(RulewaveError):
     """A delivery that does not prove where it comes from; `status` is the HTTP answer."""
 
     def __init__(self, code: str, message: str, status: int = 401) -> None:
