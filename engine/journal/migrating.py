@@ -9,6 +9,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 
+from engine.journal.opening import TOO_NEW
+
 FOLDER = Path(__file__).parent / "migrations"
 
 
@@ -26,13 +28,13 @@ def upgrade(path: Path, revision: str = "head") -> None:
 
 
 def main() -> int:
-    """Exit 0, or 1 with one message where the file was made by a newer Rulewave."""
+    """Exit 0, or TOO_NEW with one message where the file was made by a newer Rulewave."""
     path = Path(sys.argv[1])
     try:
         upgrade(path)
     except CommandError as error:
         sys.stderr.write(f"the database {path} was made by a newer Rulewave: {error}\n")
-        return 1
+        return TOO_NEW
     return 0
 
 

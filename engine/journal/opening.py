@@ -13,6 +13,8 @@ from engine.errors import UserError
 
 HEAD = "0001"
 """The schema's newest revision; `sql/*_schema.sql` is its text."""
+TOO_NEW = 10
+"""The exit code of `engine.journal.migrating` for a revision that it does not know."""
 _ORIGIN = (
     "create table if not exists alembic_version (version_num varchar(32) not null primary key)"
 )
@@ -76,7 +78,7 @@ def _migrate(path: Path) -> None:
         [sys.executable, "-m", "engine.journal.migrating", str(path)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    if done.returncode == 1:
+    if done.returncode == TOO_NEW:
         raise UserError(done.stderr.strip())
     if done.returncode:
         raise RuntimeError(f"migration of {path} failed:\n{done.stderr}")

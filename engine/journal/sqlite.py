@@ -7,7 +7,8 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -64,20 +65,21 @@ class _Worker:
         return await future
 
     def close(self) -> None:
-        """Finish what waits, then end the thread."""
+        """Finish what waits, then end the thread; whoever calls later is refused."""
         self._calls.put(None)
         self._thread.join()
+        self._refuse(RuntimeError("the journal is closed"))
 
     def _work(self) -> None:
-        database = _connect(self._path)
+        batch: list[_Call[Any]] | None = []
         try:
-            while (batch := self._next_batch()) is not None:
-                self._serve(database, batch)
-                _answer(batch)
+            with closing(_connect(self._path)) as database:
+                while (batch := self._next_batch()) is not None:
+                    self._serve(database, batch)
+                    _answer(batch)
         except BaseException as error:  # noqa: BLE001 - whatever it was, callers must not wait for ever
+            _answer_with(batch or (), error)
             self._give_up(error)
-        finally:
-            database.close()
 
     def _next_batch(self) -> list[_Call[Any]] | None:
         first = self._calls.get()
@@ -105,15 +107,17 @@ class _Worker:
         call.result = play(call.op, execute)
 
     def _give_up(self, error: BaseException) -> None:
-        self._broken = error
+        self._refuse(error)
+
+    def _refuse(self, error: BaseException) -> None:
+        self._broken = self._broken or error
         while True:
             try:
                 call = self._calls.get_nowait()
             except Empty:
                 return
             if call is not None:
-                call.error = JournalUnavailable(str(error))
-                _answer([call])
+                _answer_with([call], error)
 
 
 class _Reader(_Worker):
@@ -154,7 +158,6 @@ class _Writer(_Worker):
             for call in batch:
                 call.error = JournalUnavailable(str(error))
             if error.sqlite_errorcode in _FSYNC_ERRORS:
-                _answer(batch)
                 raise
 
     def _guarded(self, database: sqlite3.Connection, call: _Call[Any]) -> None:
@@ -174,7 +177,8 @@ class _Writer(_Worker):
 
 
 def _translated(error: Exception) -> Exception:
-    if isinstance(error, sqlite3.OperationalError):
+    # DatabaseError itself, none of its children, is what a damaged file raises.
+    if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
         return JournalUnavailable(str(error))
     return error
 
@@ -187,7 +191,13 @@ def _rollback(database: sqlite3.Connection) -> None:
             return
 
 
-def _answer(batch: list[_Call[Any]]) -> None:
+def _answer_with(batch: Sequence[_Call[Any]], error: BaseException) -> None:
+    for call in batch:
+        call.error = JournalUnavailable(str(error))
+    _answer(batch)
+
+
+def _answer(batch: Sequence[_Call[Any]]) -> None:
     loops: dict[asyncio.AbstractEventLoop, list[_Call[Any]]] = {}
     for call in batch:
         loops.setdefault(call.loop, []).append(call)
@@ -265,7 +275,10 @@ class FileLock:
 
     def __enter__(self) -> Self:
         """Take the lock, or raise UserError."""
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise UserError(f"{self._path} can't be opened: {error.strerror}") from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

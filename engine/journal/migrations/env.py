@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from alembic import context
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 
 from engine.journal.tables import metadata
 
-engine = create_engine(f"sqlite:///{context.config.attributes['path']}")
+# Left to itself the driver commits each change of a table at once.
+engine = create_engine(
+    f"sqlite:///{context.config.attributes['path']}", connect_args={"isolation_level": None}
+)
+event.listen(engine, "begin", lambda started: started.exec_driver_sql("begin immediate"))
 with engine.begin() as connection:
     context.configure(
         connection=connection, target_metadata=metadata, render_as_batch=True,

@@ -1,16 +1,16 @@
 -- name: add_event (id, source, type, subject, digest, raised, stored, body)
-INSERT INTO events (id, source, type, subject, digest, raised, stored, body) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5, $6::BIGINT, $7::BIGINT, $8::VARCHAR) ON CONFLICT (source, digest) DO NOTHING RETURNING events.seq
+INSERT INTO events (id, source, type, subject, digest, raised, stored, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (source, digest) DO NOTHING RETURNING events.seq
 
 -- name: event_by_digest (source, digest)
 SELECT events.id 
 FROM events 
-WHERE events.source = $1::VARCHAR AND events.digest = $2
+WHERE events.source = $1 AND events.digest = $2
 
 -- name: add_rejected (source, stored, code, body)
-INSERT INTO rejected (source, stored, code, body) VALUES ($1::VARCHAR, $2::BIGINT, $3::VARCHAR, $4::VARCHAR) RETURNING rejected.seq
+INSERT INTO rejected (source, stored, code, body) VALUES ($1, $2, $3, $4) RETURNING rejected.seq
 
 -- name: prune_rejected (keep)
-DELETE FROM rejected WHERE rejected.seq <= (SELECT max(rejected.seq) - $1::BIGINT AS anon_1 
+DELETE FROM rejected WHERE rejected.seq <= (SELECT max(rejected.seq) - $1 AS anon_1 
 FROM rejected)
 
 -- name: backlog ()
@@ -27,34 +27,34 @@ WHERE events.decided IS NULL ORDER BY events.seq
 -- name: previous (subject, raised, seq)
 SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided 
 FROM events 
-WHERE events.subject = $1::VARCHAR AND events.raised < $2::BIGINT AND events.seq < $3::BIGINT ORDER BY events.raised DESC, events.seq DESC 
+WHERE events.subject = $1 AND events.raised < $2 AND events.seq < $3 ORDER BY events.raised DESC, events.seq DESC 
  LIMIT 1
 
 -- name: latest (subject)
 SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided 
 FROM events 
-WHERE events.subject = $1::VARCHAR ORDER BY events.raised DESC, events.seq DESC 
+WHERE events.subject = $1 ORDER BY events.raised DESC, events.seq DESC 
  LIMIT 1
 
 -- name: later_of_subject (subject, raised, before)
 SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided 
 FROM events 
-WHERE events.subject = $1::VARCHAR AND events.raised > $2::BIGINT AND events.seq < $3::BIGINT ORDER BY events.raised, events.seq
+WHERE events.subject = $1 AND events.raised > $2 AND events.seq < $3 ORDER BY events.raised, events.seq
 
 -- name: later_of_all (raised, before)
 SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided 
 FROM events 
-WHERE events.raised > $1::BIGINT AND events.seq < $2::BIGINT ORDER BY events.raised, events.seq
+WHERE events.raised > $1 AND events.seq < $2 ORDER BY events.raised, events.seq
 
 -- name: same_time_of_subject (subject, raised, after, before)
 SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided 
 FROM events 
-WHERE events.subject = $1::VARCHAR AND events.raised = $2::BIGINT AND events.seq > $3::BIGINT AND events.seq < $4::BIGINT ORDER BY events.seq
+WHERE events.subject = $1 AND events.raised = $2 AND events.seq > $3 AND events.seq < $4 ORDER BY events.seq
 
 -- name: same_time_of_all (raised, after, before)
 SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided 
 FROM events 
-WHERE events.raised = $1::BIGINT AND events.seq > $2::BIGINT AND events.seq < $3::BIGINT ORDER BY events.seq
+WHERE events.raised = $1 AND events.seq > $2 AND events.seq < $3 ORDER BY events.seq
 
 -- name: first_undecided ()
 SELECT min(events.seq) AS seq, min(events.stored) AS stored 
@@ -64,12 +64,12 @@ WHERE events.decided IS NULL
 -- name: event_by_seq (seq)
 SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided 
 FROM events 
-WHERE events.seq = $1::BIGINT
+WHERE events.seq = $1
 
 -- name: event_by_id (id)
 SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided, events.decision 
 FROM events 
-WHERE events.id = $1::VARCHAR
+WHERE events.id = $1
 
 -- name: watch_kinds ()
 SELECT watch_kinds.pattern, watch_kinds.per 
@@ -78,10 +78,10 @@ FROM watch_kinds
 -- name: watchers (pattern, per, key)
 SELECT watches.run, watches.position, watches.pattern, runs.rule, runs.version, runs.path, runs.origin_seq, runs.origin_raised 
 FROM watches JOIN runs ON runs.id = watches.run 
-WHERE watches.pattern = $1::VARCHAR AND watches.per = $2::VARCHAR AND watches.key = $3::VARCHAR
+WHERE watches.pattern = $1 AND watches.per = $2 AND watches.key = $3
 
 -- name: mark_decided (names, now, decision, event)
-UPDATE events SET names=$1::VARCHAR, decided=$2::BIGINT, decision=$3::VARCHAR WHERE events.seq = $4::BIGINT AND events.decided IS NULL
+UPDATE events SET names=$1, decided=$2, decision=$3 WHERE events.seq = $4 AND events.decided IS NULL
 
 -- name: decider ()
 SELECT decider.first, decider.size, decider.tries 
@@ -89,24 +89,24 @@ FROM decider
 WHERE decider.id = 1
 
 -- name: set_decider (first, size, tries)
-INSERT INTO decider (id, first, size, tries) VALUES (1, $1::BIGINT, $2::INTEGER, $3::INTEGER) ON CONFLICT (id) DO UPDATE SET first = $1::BIGINT, size = $2::INTEGER, tries = $3::INTEGER RETURNING decider.id
+INSERT INTO decider (id, first, size, tries) VALUES (1, $1, $2, $3) ON CONFLICT (id) DO UPDATE SET first = $1, size = $2, tries = $3 RETURNING decider.id
 
 -- name: add_run (id, origin, origin_seq, origin_raised, rule, version, path, generation, key, state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by)
-INSERT INTO runs (id, origin, origin_seq, origin_raised, rule, version, path, generation, key, state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::BIGINT, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::INTEGER, $9::VARCHAR, $10::VARCHAR, $11::BIGINT, $12::BIGINT, $13::VARCHAR, $14::INTEGER, $15::INTEGER, $16::INTEGER, $17::INTEGER, $18::BIGINT, $19::INTEGER, $20::INTEGER, $21::VARCHAR, $22::VARCHAR, $23::VARCHAR, $24::BIGINT, $25::VARCHAR, $26::VARCHAR) ON CONFLICT DO NOTHING RETURNING runs.seq
+INSERT INTO runs (id, origin, origin_seq, origin_raised, rule, version, path, generation, key, state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26) ON CONFLICT DO NOTHING RETURNING runs.seq
 
 -- name: add_watch (pattern, per, key, run, position)
-INSERT INTO watches (pattern, per, key, run, position) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::INTEGER) ON CONFLICT DO NOTHING
+INSERT INTO watches (pattern, per, key, run, position) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
 
 -- name: add_watch_kind (pattern, per)
-INSERT INTO watch_kinds (pattern, per) VALUES ($1::VARCHAR, $2::VARCHAR) ON CONFLICT DO NOTHING
+INSERT INTO watch_kinds (pattern, per) VALUES ($1, $2) ON CONFLICT DO NOTHING
 
 -- name: drop_watches (run)
-DELETE FROM watches WHERE watches.run = $1::VARCHAR
+DELETE FROM watches WHERE watches.run = $1
 
 -- name: run_by_id (id)
 SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by 
 FROM runs 
-WHERE runs.id = $1::VARCHAR
+WHERE runs.id = $1
 
 -- name: next_due ()
 SELECT min(runs.due) AS due 
@@ -116,120 +116,120 @@ WHERE runs.state = 'pending'
 -- name: due_runs (now, most)
 SELECT runs.id, runs.lane, runs.priority, runs.attempt, runs.cursor 
 FROM runs 
-WHERE runs.state = 'pending' AND runs.due <= $1::BIGINT AND (runs.watched = 0 OR NOT (EXISTS (SELECT * 
+WHERE runs.state = 'pending' AND runs.due <= $1 AND (runs.watched = 0 OR NOT (EXISTS (SELECT * 
 FROM events 
 WHERE events.decided IS NULL AND events.stored <= runs.due))) ORDER BY runs.due 
  LIMIT $2
 
 -- name: queue_run (run)
-UPDATE runs SET state='queued' WHERE runs.id = $1::VARCHAR AND runs.state = 'pending' RETURNING runs.id
+UPDATE runs SET state='queued' WHERE runs.id = $1 AND runs.state = 'pending' RETURNING runs.id
 
 -- name: begin_try (now, run, at, expected)
-UPDATE runs SET state='running', attempt=(runs.attempt + 1), starts=(runs.starts + 1), first_try=coalesce(runs.first_try, $1) WHERE runs.id = $2::VARCHAR AND runs.state = 'queued' AND runs.cursor = $3::INTEGER AND runs.attempt = $4::INTEGER RETURNING runs.id
+UPDATE runs SET state='running', attempt=(runs.attempt + 1), starts=(runs.starts + 1), first_try=coalesce(runs.first_try, $1) WHERE runs.id = $2 AND runs.state = 'queued' AND runs.cursor = $3 AND runs.attempt = $4 RETURNING runs.id
 
 -- name: save_run (state, due, lane, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, run, from_state, from_cursor, from_attempt)
-UPDATE runs SET state=$1::VARCHAR, due=$2::BIGINT, lane=$3::VARCHAR, cursor=$4::INTEGER, attempt=$5::INTEGER, starts=$6::INTEGER, first_try=$7::BIGINT, delayed=$8::INTEGER, watched=$9::INTEGER, results=$10::VARCHAR, reason=$11::VARCHAR, message=$12::VARCHAR, ended=$13::BIGINT WHERE runs.id = $14::VARCHAR AND runs.state = $15::VARCHAR AND runs.cursor = $16::INTEGER AND runs.attempt = $17::INTEGER RETURNING runs.cancelled_by
+UPDATE runs SET state=$1, due=$2, lane=$3, cursor=$4, attempt=$5, starts=$6, first_try=$7, delayed=$8, watched=$9, results=$10, reason=$11, message=$12, ended=$13 WHERE runs.id = $14 AND runs.state = $15 AND runs.cursor = $16 AND runs.attempt = $17 RETURNING runs.cancelled_by
 
 -- name: cancel_run (reason, message, now, by, run)
-UPDATE runs SET state='cancelled', reason=$1::VARCHAR, message=$2::VARCHAR, ended=$3::BIGINT, cancelled_by=$4::VARCHAR WHERE runs.id = $5::VARCHAR AND runs.state IN ('pending', 'queued', 'on hold') RETURNING runs.id
+UPDATE runs SET state='cancelled', reason=$1, message=$2, ended=$3, cancelled_by=$4 WHERE runs.id = $5 AND runs.state IN ('pending', 'queued', 'on hold') RETURNING runs.id
 
 -- name: mark_cancelled (by, run)
-UPDATE runs SET cancelled_by=$1::VARCHAR WHERE runs.id = $2::VARCHAR AND runs.state = 'running' RETURNING runs.id
+UPDATE runs SET cancelled_by=$1 WHERE runs.id = $2 AND runs.state = 'running' RETURNING runs.id
 
 -- name: add_attempt (run, path, number, started)
-INSERT INTO attempts (run, path, number, started) VALUES ($1::VARCHAR, $2::VARCHAR, $3::INTEGER, $4::BIGINT) ON CONFLICT DO NOTHING
+INSERT INTO attempts (run, path, number, started) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
 
 -- name: add_skipped (run, path, number, started, ended, outcome, reason, message)
-INSERT INTO attempts (run, path, number, started, ended, outcome, reason, message) VALUES ($1::VARCHAR, $2::VARCHAR, $3::INTEGER, $4::BIGINT, $5::BIGINT, $6::VARCHAR, $7::VARCHAR, $8::VARCHAR) ON CONFLICT DO NOTHING
+INSERT INTO attempts (run, path, number, started, ended, outcome, reason, message) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
 
 -- name: mark_irrevocable (of_run, at, tried)
-UPDATE attempts SET irrevocable=1 WHERE attempts.run = $1::VARCHAR AND attempts.path = $2::VARCHAR AND attempts.number = $3::INTEGER
+UPDATE attempts SET irrevocable=1 WHERE attempts.run = $1 AND attempts.path = $2 AND attempts.number = $3
 
 -- name: end_attempt (ended, outcome, reason, message, of_run, at, tried)
-UPDATE attempts SET ended=$1::BIGINT, outcome=$2::VARCHAR, reason=$3::VARCHAR, message=$4::VARCHAR WHERE attempts.run = $5::VARCHAR AND attempts.path = $6::VARCHAR AND attempts.number = $7::INTEGER
+UPDATE attempts SET ended=$1, outcome=$2, reason=$3, message=$4 WHERE attempts.run = $5 AND attempts.path = $6 AND attempts.number = $7
 
 -- name: open_attempts (of_run)
 SELECT attempts.path, attempts.number, attempts.irrevocable 
 FROM attempts 
-WHERE attempts.run = $1::VARCHAR AND attempts.ended IS NULL
+WHERE attempts.run = $1 AND attempts.ended IS NULL
 
 -- name: attempts_of (of_run)
 SELECT attempts.run, attempts.path, attempts.number, attempts.started, attempts.irrevocable, attempts.ended, attempts.outcome, attempts.reason, attempts.message 
 FROM attempts 
-WHERE attempts.run = $1::VARCHAR ORDER BY attempts.started, attempts.number
+WHERE attempts.run = $1 ORDER BY attempts.started, attempts.number
 
 -- name: under_way (after)
 SELECT runs.id 
 FROM runs 
-WHERE runs.state IN ('queued', 'running') AND runs.seq > $1::BIGINT ORDER BY runs.seq
+WHERE runs.state IN ('queued', 'running') AND runs.seq > $1 ORDER BY runs.seq
 
 -- name: run_states ()
 SELECT runs.state, count(*) AS number 
 FROM runs GROUP BY runs.state
 
 -- name: take_slot (target, now, step)
-INSERT INTO buckets (target, free_at) VALUES ($1::VARCHAR, ($2 + $3)) ON CONFLICT (target) DO UPDATE SET free_at = (CASE WHEN (buckets.free_at > $2::BIGINT) THEN buckets.free_at ELSE $2 END + $3::BIGINT) RETURNING buckets.free_at - $3::BIGINT AS start
+INSERT INTO buckets (target, free_at) VALUES ($1, ($2 + $3)) ON CONFLICT (target) DO UPDATE SET free_at = (CASE WHEN (buckets.free_at > $2) THEN buckets.free_at ELSE $2 END + $3) RETURNING buckets.free_at - $3 AS start
 
 -- name: add_version (hash, rule, stored, body)
-INSERT INTO versions (hash, rule, stored, body) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR) ON CONFLICT DO NOTHING
+INSERT INTO versions (hash, rule, stored, body) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
 
 -- name: version (hash)
 SELECT versions.body 
 FROM versions 
-WHERE versions.hash = $1::VARCHAR
+WHERE versions.hash = $1
 
 -- name: add_ruleset (hash, stored, body)
-INSERT INTO rulesets (hash, stored, body) VALUES ($1::VARCHAR, $2::BIGINT, $3::VARCHAR) ON CONFLICT DO NOTHING
+INSERT INTO rulesets (hash, stored, body) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
 
 -- name: ruleset (hash)
 SELECT rulesets.body 
 FROM rulesets 
-WHERE rulesets.hash = $1::VARCHAR
+WHERE rulesets.hash = $1
 
 -- name: clocks ()
 SELECT clocks.rule, clocks.last 
 FROM clocks
 
 -- name: set_clock (rule, last)
-INSERT INTO clocks (rule, last) VALUES ($1::VARCHAR, $2::BIGINT) ON CONFLICT (rule) DO UPDATE SET last = $2::BIGINT
+INSERT INTO clocks (rule, last) VALUES ($1, $2) ON CONFLICT (rule) DO UPDATE SET last = $2
 
 -- name: old_runs (before, most)
 SELECT runs.id 
 FROM runs 
-WHERE runs.ended < $1::BIGINT 
+WHERE runs.ended < $1 
  LIMIT $2
 
 -- name: drop_attempts (run)
-DELETE FROM attempts WHERE attempts.run = $1::VARCHAR
+DELETE FROM attempts WHERE attempts.run = $1
 
 -- name: drop_run (run)
-DELETE FROM runs WHERE runs.id = $1::VARCHAR
+DELETE FROM runs WHERE runs.id = $1
 
 -- name: next_seq (after, before, most)
 SELECT events.seq 
 FROM events 
-WHERE events.seq > $1::BIGINT AND events.stored < $2::BIGINT ORDER BY events.seq 
+WHERE events.seq > $1 AND events.stored < $2 ORDER BY events.seq 
  LIMIT $3
 
 -- name: may_go (seq)
 SELECT events.seq 
 FROM events 
-WHERE events.seq = $1::BIGINT AND events.decided IS NOT NULL AND NOT (EXISTS (SELECT * 
+WHERE events.seq = $1 AND events.decided IS NOT NULL AND NOT (EXISTS (SELECT * 
 FROM runs 
 WHERE runs.origin_seq = events.seq)) AND (events.subject = '' OR events.type LIKE '%.deleted' OR (EXISTS (SELECT * 
 FROM events AS newer 
 WHERE newer.subject = events.subject AND (newer.raised > events.raised OR newer.raised = events.raised AND newer.seq > events.seq))))
 
 -- name: drop_event (seq)
-DELETE FROM events WHERE events.seq = $1::BIGINT
+DELETE FROM events WHERE events.seq = $1
 
 -- name: blank_event (blank)
-UPDATE events SET subject='', body='{}', decision=NULL WHERE events.seq = $1::BIGINT
+UPDATE events SET subject='', body='{}', decision=NULL WHERE events.seq = $1
 
 -- name: list_events (type, subject, before, since, most)
 SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided 
 FROM events 
-WHERE ($1 IS NULL OR events.type = $1::VARCHAR) AND ($2 IS NULL OR events.subject = $2::VARCHAR) AND events.seq < $3::BIGINT AND events.stored >= $4::BIGINT ORDER BY events.seq DESC 
+WHERE ($1 IS NULL OR events.type = $1) AND ($2 IS NULL OR events.subject = $2) AND events.seq < $3 AND events.stored >= $4 ORDER BY events.seq DESC 
  LIMIT $5
 
 -- name: list_rejected (most)
@@ -240,16 +240,16 @@ FROM rejected ORDER BY rejected.seq DESC
 -- name: list_runs (rule, key, state, since, before, most)
 SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by 
 FROM runs 
-WHERE ($1 IS NULL OR runs.rule = $1::VARCHAR) AND ($2 IS NULL OR runs.key = $2::VARCHAR) AND ($3 IS NULL OR runs.state = $3::VARCHAR) AND runs.created >= $4::BIGINT AND runs.seq < $5::BIGINT ORDER BY runs.seq DESC 
+WHERE ($1 IS NULL OR runs.rule = $1) AND ($2 IS NULL OR runs.key = $2) AND ($3 IS NULL OR runs.state = $3) AND runs.created >= $4 AND runs.seq < $5 ORDER BY runs.seq DESC 
  LIMIT $6
 
 -- name: list_followups (rule, key, state, since, before, most)
 SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by 
 FROM runs 
-WHERE runs.path != '' AND ($1 IS NULL OR runs.rule = $1::VARCHAR) AND ($2 IS NULL OR runs.key = $2::VARCHAR) AND ($3 IS NULL AND runs.state IN ('pending', 'queued', 'running', 'on hold') OR runs.state = $3::VARCHAR) AND runs.created >= $4::BIGINT AND runs.seq < $5::BIGINT ORDER BY runs.seq DESC 
+WHERE runs.path != '' AND ($1 IS NULL OR runs.rule = $1) AND ($2 IS NULL OR runs.key = $2) AND ($3 IS NULL AND runs.state IN ('pending', 'queued', 'running', 'on hold') OR runs.state = $3) AND runs.created >= $4 AND runs.seq < $5 ORDER BY runs.seq DESC 
  LIMIT $6
 
 -- name: runs_of_event (seq)
 SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by 
 FROM runs 
-WHERE runs.origin_seq = $1::BIGINT ORDER BY runs.seq
+WHERE runs.origin_seq = $1 ORDER BY runs.seq
