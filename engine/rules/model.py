@@ -120,7 +120,6 @@ class Rule:
     per: Per
     do: tuple[Step, ...]
     mode: Literal["live", "off"]
-    was: tuple[str, ...]
     description: str
     tags: tuple[str, ...]
     empty_ok: bool

@@ -19,11 +19,11 @@ LATER_NAMES = frozenset({"error", "events", "digest", "arrived", "elapsed"})
 FILE_KEYS = frozenset({"version", "connections", "vars", "defaults", "rules", "tests"})
 DEFAULTS_KEYS = frozenset({"timezone", "keep_fields"})
 RULE_KEYS = frozenset({
-    "id", "was", "on", "when", "per", "do", "mode", "description", "tags", "empty_ok",
+    "id", "on", "when", "per", "do", "mode", "description", "tags", "empty_ok",
 })  # fmt: skip
 LATER_RULE_KEYS = frozenset({
     "threshold", "throttle", "digest", "concurrency", "quiet", "cancel_on", "priority", "ttl",
-    "on_failure",
+    "on_failure", "was",
 })  # fmt: skip
 STEP_KEYS = frozenset({"id", "when", "retry", "timeout", "on_error", "if_unknown"})
 AFTER_KEYS = frozenset({"after", "cancel_on", "when", "do"})

@@ -83,7 +83,6 @@ def _compile(source: Mapping[str, Any], shared: Shared, report: Report) -> Rule:
         per=_per(source, report),
         do=do,
         mode=_mode(source, report),
-        was=shapes.texts(source, "was", report),
         description=shapes.text(source, "description", report),
         tags=shapes.texts(source, "tags", report),
         empty_ok=shapes.flag(source, "empty_ok", report),
