@@ -1,0 +1,109 @@
+"""The far side of the demo's actions: catches mails and HTTP calls, and keeps them to be shown."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+_BUSY, _CREATED = 503, 201
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail as it arrived: headers decoded, text as a reader sees it."""
+
+    sender: str
+    to: str
+    subject: str
+    text: str
+    recipients: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCall:
+    """A request as it arrived, and the status that it was answered with."""
+
+    method: str
+    path: str
+    key: str
+    body: str
+    status: int
+
+
+@dataclass(slots=True)
+class FarSide:
+    """Whatever arrived so far. The first call of one path is turned away, to show a second try."""
+
+    mails: list[Mail] = field(default_factory=list)
+    calls: list[HttpCall] = field(default_factory=list)
+    smtp_port: int = 0
+    http_port: int = 0
+    busy_once: str = "/crm/customers"
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        """Take a mail."""
+        self.mails.append(mail_of(bytes(envelope.content), tuple(envelope.rcpt_tos)))
+        return "250 OK: caught by the demo"
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request."""
+        try:
+            call = await self._read(reader)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+            return
+        self.calls.append(call)
+        phrase = "Service Unavailable" if call.status == _BUSY else "Created"
+        writer.write(
+            f"HTTP/1.1 {call.status} {phrase}\r\n"
+            "Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
+        )
+        writer.close()
+
+    async def _read(self, reader: asyncio.StreamReader) -> HttpCall:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        method, path, _ = head[0].split(" ", 2)
+        pairs = [line.partition(":") for line in head[1:] if line]
+        headers = {name.lower(): value.strip() for name, _, value in pairs}
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        busy = path == self.busy_once and not any(call.path == path for call in self.calls)
+        status = _BUSY if busy else _CREATED
+        key = headers.get("idempotency-key", "")
+        return HttpCall(method, path, key, body.decode("utf-8", "replace"), status)
+
+
+@asynccontextmanager
+async def open_far_side() -> AsyncIterator[FarSide]:
+    """Listen on free loopback ports until the end of the block."""
+    from aiosmtpd.smtp import SMTP  # only the demo needs it
+
+    far = FarSide()
+    loop = asyncio.get_running_loop()
+    smtp = await loop.create_server(
+        lambda: SMTP(far, enable_SMTPUTF8=True, loop=loop), "127.0.0.1", 0
+    )
+    http = await asyncio.start_server(far.answer, "127.0.0.1", 0)
+    far.smtp_port, far.http_port = (s.sockets[0].getsockname()[1] for s in (smtp, http))
+    try:
+        yield far
+    finally:
+        smtp.close()
+        http.close()
+
+
+def mail_of(content: bytes, recipients: tuple[str, ...]) -> Mail:
+    """A mail as its reader sees it."""
+    message = message_from_bytes(content, policy=policy.default)
+    text = message.get_body(("plain", "html")) if isinstance(message, EmailMessage) else None
+    return Mail(
+        sender=str(message["From"] or ""),
+        to=str(message["To"] or ""),
+        subject=str(message["Subject"] or ""),
+        text=str(text.get_content()).replace("\r\n", "\n").strip() if text else "",
+        recipients=recipients,
+    )

@@ -1,0 +1,72 @@
+"""The rules of the demo: the example as it is shipped, its connections led to this machine."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from engine.daemon.registry import find_actions
+from engine.errors import UserError
+from engine.rules.loading import load
+from engine.rules.secrets import Secrets
+
+EXAMPLE = "rules.example.yaml"
+_CHECKOUT = Path(__file__).parents[3]
+_CONNECTIONS = re.compile(r"^connections:\n(?:(?:[ \t#].*)?\n)*", re.MULTILINE)
+_HASTE = """\
+# The demo's own rule: what win-back of rules.example.yaml does after 3 days, after 2 seconds.
+version: 1
+rules:
+  - id: demo-in-2-seconds
+    on: user.expired
+    when: user.email
+    do:
+      - after: 2s
+        cancel_on: [user.renewed, user.deleted]
+        when: latest.user.status == 'EXPIRED'
+        email:
+          to: "{{ user.email }}"
+          subject: "We miss you, {{ user.username }}"
+          text: "Your subscription ended {{ user.expireAt | ago }}."
+"""
+
+
+def example_text() -> str:
+    """`rules.example.yaml`: as installed with the package, or as it lies in the checkout."""
+    installed = resources.files("engine.cli").joinpath(EXAMPLE)
+    if installed.is_file():
+        return installed.read_text(encoding="utf-8")
+    try:
+        return (_CHECKOUT / EXAMPLE).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{EXAMPLE} is missing; install Rulewave again") from error
+
+
+def write_rules(folder: Path, *, smtp_port: int, http_port: int) -> None:
+    """Write the demo's rules: the example with its connections led here, and one rule in haste."""
+    text = example_text()
+    whole = folder / EXAMPLE
+    whole.write_text(text, encoding="utf-8")
+    nowhere = Secrets(None, None, {})
+    known = load(whole, actions=find_actions(), secrets=nowhere).ruleset.connections
+    led = {name: _led_here(name, spec.raw, smtp_port, http_port) for name, spec in known.items()}
+    whole.write_text(with_connections(text, led), encoding="utf-8")
+    (folder / "rules.demo.yaml").write_text(_HASTE, encoding="utf-8")
+
+
+def with_connections(text: str, connections: Mapping[str, Any]) -> str:
+    """The rules file with other connections, and nothing else changed."""
+    # JSON is YAML, too; a function, so that no backslash in it is read as a group.
+    block = f"connections: {json.dumps(connections, ensure_ascii=False)}\n\n"
+    return _CONNECTIONS.sub(lambda _: block, text, count=1)
+
+
+def _led_here(name: str, raw: Mapping[str, Any], smtp_port: int, http_port: int) -> dict[str, Any]:
+    kept = {key: raw[key] for key in ("kind", "from", "rate") if key in raw}
+    if raw["kind"] == "smtp":
+        return kept | {"host": "127.0.0.1", "port": smtp_port, "tls": "none"}
+    return kept | {"url": f"http://127.0.0.1:{http_port}/{name}"}
