@@ -11,6 +11,8 @@ from engine.journal.events import to_json
 from engine.journal.operations import Op, Row, ask, ask_one
 from engine.model import DueRun, PlannedRun, Run, State, Watcher
 
+PERSON = "person"
+"""In `Run.cancelled_by`, where it was no event that cancelled a run under way."""
 _FLAGS = ("delayed", "watched")
 _SAVED = (
     "state", "due", "lane", "cursor", "attempt", "starts", "first_try",
@@ -103,11 +105,13 @@ def end_attempt(
     )  # fmt: skip
 
 
-def note_skipped(run: str, path: str, *, now: int, reason: str, message: str) -> Op[None]:
-    """Record a step that was passed over, as attempt 0."""
+def note_untried(
+    run: str, path: str, *, now: int, outcome: str, reason: str | None, message: str | None
+) -> Op[None]:
+    """Record a step that ended without a try (skipped, or not fit to be tried), as attempt 0."""
     yield from ask(
         "add_skipped",
-        run=run, path=path, number=0, started=now, ended=now, outcome="skipped",
+        run=run, path=path, number=0, started=now, ended=now, outcome=outcome,
         reason=reason, message=message,
     )  # fmt: skip
 
@@ -140,7 +144,7 @@ def cancel(run: str, *, by: str | None, reason: str, message: str, now: int) -> 
     if (yield from ask("cancel_run", run=run, by=by, reason=reason, message=message, now=now)):
         yield from ask("drop_watches", run=run)
         return True
-    yield from ask("mark_cancelled", run=run, by=by or "person")
+    yield from ask("mark_cancelled", run=run, by=by or PERSON)
     return False
 
 

@@ -16,7 +16,7 @@ from engine.journal.sqlite import SqliteJournal
 from engine.model import OPEN_STATES, DueRun, Run, State
 from engine.queue.jobs import Enqueue
 from engine.running.alarm import Alarm
-from engine.running.recording import hand_over
+from engine.running.recording import Change, cancelled_meanwhile, hand_over
 from engine.running.retries import after_crash
 
 MOST = 500
@@ -126,5 +126,6 @@ def _end_lost_try(run: Run, now: int) -> Op[None]:
             message="the process ended in the middle of this try",
         )  # fmt: skip
     after = after_crash(run, irrevocable=irrevocable, now=now)
+    after = cancelled_meanwhile(Change(run, after), run, now)
     yield from runs.save(run, after)
     log.info("run.recovered", run=run.id, rule=run.rule, state=after.state.value)

@@ -14,7 +14,7 @@ from engine.running.retries import end
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a step ended: a try (number from 1), or passed over (number 0)."""
+    """How a step ended: a try (number from 1), or without one (number 0: skipped, not ready)."""
 
     path: str
     number: int
@@ -36,7 +36,7 @@ class Change:
 def record(change: Change, enqueue: Enqueue, now: int) -> Op[list[Run]]:
     """Write a change; the runs as they stand then, [] where `before` no longer held."""
     known = yield from runs.by_id(change.before.id)
-    after = _cancelled_meanwhile(change, known, now)
+    after = cancelled_meanwhile(change, known, now)
     after = _queued(after, now)
     if change.ended is not None:
         yield from _end_step(change.before.id, change.ended, now)
@@ -58,9 +58,10 @@ def hand_over(enqueue: Enqueue, now: int, most: int) -> Op[int]:
 
 def _end_step(run: str, ended: Ended, now: int) -> Op[None]:
     if ended.number == 0:
-        yield from runs.note_skipped(
-            run, ended.path, now=now, reason=ended.reason or "", message=ended.message or ""
-        )
+        yield from runs.note_untried(
+            run, ended.path,
+            now=now, outcome=ended.outcome, reason=ended.reason, message=ended.message,
+        )  # fmt: skip
         return
     yield from runs.end_attempt(
         run, ended.path, ended.number,
@@ -68,14 +69,16 @@ def _end_step(run: str, ended: Ended, now: int) -> Op[None]:
     )  # fmt: skip
 
 
-def _cancelled_meanwhile(change: Change, known: Run | None, now: int) -> Run:
+def cancelled_meanwhile(change: Change, known: Run | None, now: int) -> Run:
     """A try under way can't be called back, but what would come after it can."""
     after = change.after
     by = known.cancelled_by if known else None
     if by is None:
         return after
     again = after.cursor == change.before.cursor and after.state is not State.SUCCEEDED
-    if by == "person" and after.state in OPEN_STATES:
+    if by == runs.PERSON:
+        if after.state not in OPEN_STATES:
+            return after
         message = "cancelled by a person"
         return end(after, State.CANCELLED, Reason.CANCELLED_BY_PERSON, message, now)
     if again:

@@ -142,7 +142,7 @@ class Runner:
         if step.when is not None:
             judgement = step.when.judge(scene.context)
             if judgement.verdict is Verdict.COULD_NOT_EVALUATE:
-                await self._end(scene, Reason.COULD_NOT_EVALUATE, judgement.why)
+                await self._fail(scene, step, Reason.COULD_NOT_EVALUATE, judgement.why)
                 return None
             if judgement.verdict is not Verdict.MATCHED:
                 await self._skip(scene, step, Reason.SKIPPED, judgement.why)
@@ -153,7 +153,7 @@ class Runner:
             await self._skip(scene, step, Reason.NO_RECIPIENT, str(nobody))
             return None
         except ActionFailed as failed:
-            await self._end(scene, failed.reason, failed.message)
+            await self._fail(scene, step, failed.reason, failed.message)
             return None
 
     async def _wait_for_slot(self, target: str) -> int | None:
@@ -229,10 +229,16 @@ class Runner:
         skipped = replace(scene.run, cursor=scene.run.cursor + 1, attempt=0, delayed=False)
         await self._go_on(scene, skipped, ended)
 
-    async def _end(self, scene: Scene, reason: str, message: str) -> None:
-        masked = self.secrets.mask(message)
-        ended = end(scene.run, State.DEAD, reason, masked, self.clock.now())
-        await self._record(Change(scene.run, ended))
+    async def _fail(self, scene: Scene, step: ActionStep, reason: str, message: str) -> None:
+        """A step failed before its try: no other try would help."""
+        run, now = scene.run, self.clock.now()
+        failure = ActionFailed(self.secrets.mask(message), reason=str(reason))
+        after = after_try(run, step, Tried(failure=failure), now=now, repeat_unknown=True)
+        ended = Ended(step.path, 0, after.outcome, failure.reason, failure.message)
+        if after.go_on:
+            await self._go_on(scene, after.run, ended)
+        else:
+            await self._record(Change(run, after.run, ended))
 
     async def _go_on(
         self, scene: Scene, run: Run, ended: Ended | None, before: Run | None = None

@@ -1,0 +1,335 @@
+"""A test bench in virtual time: the production engine on a real journal, with a clock that stands.
+
+Events go in as signed deliveries, rules are loaded from YAML, and whatever is due is taken from the
+queue table and handed to the runner, one job at a time. Only the effects are ours: `Tell` writes
+down what it was to do, and ends as the test says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from engine.action import Action, Call, Connection, Field, Params, Text, Written
+from engine.clock import ManualClock, from_iso, to_iso
+from engine.daemon.assembly import open_journal
+from engine.daemon.registry import find_actions
+from engine.errors import ActionFailed
+from engine.journal import events, listing, runs
+from engine.journal.operations import Op, ask
+from engine.journal.sqlite import SqliteJournal
+from engine.library import Library
+from engine.model import Answer, Delivery, Run, State
+from engine.pipeline import IntakeSettings, Pipeline
+from engine.queue import sqlite as queue
+from engine.queue.jobs import Job, from_payload
+from engine.rules.connections import resolve
+from engine.rules.durations import parse_duration, parse_rate
+from engine.rules.loading import load
+from engine.rules.model import Rule
+from engine.rules.ruling import Shared, compile_rule
+from engine.rules.secrets import Secrets
+from engine.running.alarm import Alarm
+from engine.running.handing import HandOver
+from engine.running.recording import hand_over
+from engine.running.runner import Runner
+from engine.sources.samples import sample
+from engine.sources.signature import sign
+
+SECRET = "benchSecret0123456789benchSecret0123456789benchSecret0123456789ab"
+START = from_iso("2026-01-05T09:00:00.000Z") or 0
+_FAR = 10_000
+
+
+class Phone(Connection):
+    """A named target, so that rates and connections can be tested."""
+
+    kind: Literal["phone"] = "phone"
+    number: str = ""
+    token: str | None = None
+
+
+class TellParams(Params):
+    """Whom to tell what."""
+
+    text: Text = ""
+    to: Annotated[str | list[str], Field(Written.LINE, recipient=True)] = "somebody"
+    connection: str | None = None
+    unsafe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One try that was begun."""
+
+    at: int
+    text: str
+    to: Any
+    call: Call
+
+
+Behaviour = Callable[[TellParams, Call], Awaitable[dict[str, Any]]]
+
+
+@dataclass
+class Tell(Action[TellParams]):
+    """Writes down each try, then does what the test put into `script` (default: succeeds)."""
+
+    clock: ManualClock
+    told: list[Told] = field(default_factory=list)
+    script: list[Behaviour | ActionFailed | BaseException | dict[str, Any]] = field(
+        default_factory=list
+    )
+    name = "tell"
+    params = TellParams
+    kinds = {"phone": Phone}  # noqa: RUF012  # declared as ClassVar in the base
+
+    def safe_to_repeat(self, params: TellParams) -> bool:
+        return not params.unsafe
+
+    def describe(self, params: TellParams) -> str:
+        return params.text
+
+    async def run(self, params: TellParams, call: Call) -> dict[str, Any]:
+        self.told.append(Told(self.clock.now(), params.text, params.to, call))
+        behaviour = self.script.pop(0) if self.script else {}
+        if isinstance(behaviour, BaseException):
+            raise behaviour
+        if isinstance(behaviour, dict):
+            return behaviour
+        return await behaviour(params, call)
+
+
+@dataclass
+class Bench:
+    """One life of the engine. Moments in texts are spans from `START`, as `5m`."""
+
+    clock: ManualClock
+    journal: SqliteJournal
+    library: Library
+    pipeline: Pipeline
+    runner: Runner
+    handing: HandOver
+    tell: Tell
+    changed: list[Run] = field(default_factory=list)
+
+    # ---------------------------------------------------------------- events come in
+
+    async def event(
+        self, type: str, *, raised: str | None = None, panel: str = "3.3", **fields: Any
+    ) -> str:
+        """Accept a signed sample event; its id. `raised` is its own timestamp (default: now)."""
+        answer = await self.deliver(body(type, self.moment(raised), panel, **fields))
+        assert answer.status == 202, answer
+        assert answer.event_id is not None
+        return answer.event_id
+
+    async def deliver(self, raw: bytes, secret: str = SECRET) -> Answer:
+        """Accept these bytes, signed."""
+        return await self.pipeline.accept(signed(raw, secret))
+
+    def moment(self, span: str | None) -> int:
+        """A span from `START` as a moment; None is now."""
+        return self.clock.now() if span is None else START + parse_duration(span)
+
+    # ---------------------------------------------------------------- what is due is done
+
+    async def decide(self) -> int:
+        """Decide all that is stored."""
+        total = 0
+        while decided := await self.pipeline.decide():
+            total += decided
+        return total
+
+    async def work(self) -> None:
+        """Take job after job out of the queue until there is none."""
+        for _ in range(_FAR):
+            job = await self.next_job()
+            if job is None:
+                return
+            await self.runner.handle(job)
+        raise AssertionError("the queue never gets empty")
+
+    async def next_job(self) -> Job | None:
+        """Take the next job out of the queue table."""
+        payload = await self.journal.write(_take_job())
+        return None if payload is None else from_payload(payload)
+
+    async def settle(self) -> None:
+        """Decide, hand over and work until nothing is left to do at this moment."""
+        for _ in range(_FAR):
+            decided = await self.decide()
+            await self.work()
+            handed = await self.journal.write(hand_over(queue.enqueue, self.clock.now(), 500))
+            if not decided and not handed:
+                return
+        raise AssertionError("it never settles")
+
+    async def until(self, span: str) -> None:
+        """Let time go by, stopping at each moment at which something is due."""
+        end = START + parse_duration(span)
+        await self.settle()
+        for _ in range(_FAR):
+            due = await self.journal.read(runs.next_due())
+            if due is None or due > end:
+                break
+            self.clock.move(max(0, due - self.clock.now()))
+            await self.settle()
+        self.clock.move(max(0, end - self.clock.now()))
+        await self.settle()
+
+    # ---------------------------------------------------------------- what came of it
+
+    @property
+    def texts(self) -> list[str]:
+        """What was told, try by try."""
+        return [told.text for told in self.tell.told]
+
+    @property
+    def timed(self) -> list[tuple[str, str]]:
+        """What was told and when, as spans from `START` in minutes."""
+        return [(f"{(told.at - START) / 60e6:g}m", told.text) for told in self.tell.told]
+
+    async def runs(self, **wish: Any) -> list[Run]:
+        """All runs, oldest first."""
+        return (await self.journal.read(listing.runs(listing.Wish(most=_FAR, **wish))))[::-1]
+
+    async def run(self, rule: str = "r", path: str = "") -> Run:
+        """The newest run of a rule at a path."""
+        return [run for run in await self.runs(rule=rule) if run.path == path][-1]
+
+    async def attempts(self, run: Run) -> list[tuple[int, str | None, str | None]]:
+        """Number, outcome and reason of each try of a run."""
+        rows = await self.journal.read(listing.attempts_of(run.id))
+        return [(row["number"], row["outcome"], row["reason"]) for row in rows]
+
+    async def record(self, event: str) -> dict[str, Any]:
+        """The decision record of an event."""
+        stored = await self.journal.read(listing.event(event))
+        assert stored is not None
+        assert stored.record is not None
+        return stored.record
+
+    async def verdicts(self, event: str) -> dict[str, str]:
+        """Rule → verdict, as recorded (what did not match is not)."""
+        return {line["rule"]: line["verdict"] for line in (await self.record(event))["outcomes"]}
+
+    async def names(self, event: str) -> tuple[str, ...]:
+        """All names that an event answers to."""
+        stored = await self.journal.read(listing.event(event))
+        assert stored is not None
+        return tuple(stored.names)
+
+    async def states(self) -> dict[str, int]:
+        """State → number of runs."""
+        return await self.journal.read(runs.states())
+
+
+@asynccontextmanager
+async def open_bench(
+    folder: Path,
+    rules: str,
+    *,
+    clock: ManualClock | None = None,
+    environ: Mapping[str, str] | None = None,
+    max_age: int | None = None,
+    max_backlog: int = 1_000_000,
+    real: bool = False,
+) -> AsyncIterator[Bench]:
+    """Begin a life on the journal in `folder`; open it again for the next one.
+
+    Args:
+        rules: the rules file; a list of rules alone will do.
+        environ: where secrets are looked up (`RULEWAVE_SECRET_…`).
+        real: whether the product's own actions can be used beside `tell`.
+    """
+    clock = clock or ManualClock(START)
+    tell = Tell(clock)
+    actions = {**(find_actions() if real else {}), "tell": tell}
+    secrets = Secrets(None, None, {} if environ is None else environ)
+    file = folder / "bench.yaml"
+    file.write_text(rules if "rules:" in rules else f"version: 1\nrules:\n{rules}", "utf-8")
+    loaded = load(file, actions=actions, secrets=secrets)
+    assert not loaded.errors, "\n".join(map(str, loaded.errors))
+    ruleset = loaded.ruleset
+
+    def compile_again(source: Any, timezone: str) -> Rule | None:
+        shared = Shared(actions, secrets, ruleset.connections, ruleset.vars, timezone)
+        return compile_rule(source, shared)[0]
+
+    async def wait_until(moment: int) -> bool:
+        clock.move(max(0, moment - clock.now()))
+        return True
+
+    rates = {
+        name: parse_rate(spec.raw["rate"])
+        for name, spec in ruleset.connections.items()
+        if "rate" in spec.raw
+    }
+    async with open_journal(f"sqlite:///{folder / 'bench.db'}") as journal:
+        library = Library(journal, ruleset, compile_again, clock)
+        await library.start()
+        limits = IntakeSettings((SECRET,), max_age, max_backlog)
+        pipeline = Pipeline(journal, library, clock, limits, queue.enqueue)
+        runner = Runner(
+            journal, library, actions, secrets, clock, queue.enqueue,
+            connect=lambda name: resolve(ruleset.connections[name], secrets, ruleset.vars),
+            wait_until=wait_until,
+            rates=rates.get,
+        )  # fmt: skip
+        handing = HandOver(
+            journal, Alarm(clock), clock, queue.enqueue, queue.has_job,
+            ring=queue.open_queries(journal).ring, open_lanes=lambda _: None,
+            in_hand=runner.in_hand,
+        )  # fmt: skip
+        bench = Bench(clock, journal, library, pipeline, runner, handing, tell)
+        pipeline.on_planned = runner.on_change = bench.changed.extend
+        await pipeline.start()
+        await handing.reconcile()
+        yield bench
+
+
+def body(type: str, raised: int, panel: str = "3.3", **fields: Any) -> bytes:
+    """The body of a sample event raised at that moment; fields go into its data."""
+    overrides = {name.replace("__", "."): value for name, value in fields.items()}
+    return sample(type, panel=panel, now=raised, overrides=overrides).body
+
+
+def envelope(type: str, raised: int, **data: Any) -> bytes:
+    """A body that no catalogue knows."""
+    value = {"event": type, "timestamp": to_iso(raised), "data": data}
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def signed(raw: bytes, secret: str = SECRET) -> Delivery:
+    """The delivery of a body."""
+    signature = sign(raw, secret).encode()
+    return Delivery(((b"X-Remnawave-Signature", signature),), raw)
+
+
+def ended(run: Run) -> tuple[State, str | None]:
+    """How a run ended."""
+    return run.state, run.reason
+
+
+async def crash(journal: SqliteJournal, run: Run, path: str) -> None:
+    """Leave the journal as a process does that dies right after it began a try."""
+    assert await journal.write(runs.begin_try(run, path, run.due))
+
+
+def _take_job() -> Op[bytes | None]:
+    for lane in (yield from queue.lanes()):
+        for ready in (yield from ask("queue_ready", lane=lane, most=1)):
+            (job,) = yield from ask("queue_pick", id=ready["id"], now=0)
+            yield from ask("queue_drop", id=ready["id"])
+            return bytes(job["payload"])
+    return None
+
+
+async def undecided(bench: Bench) -> int:
+    """How many events are stored and not decided."""
+    return await bench.journal.read(events.backlog())
