@@ -114,6 +114,7 @@ async def open_engine(settings: Settings, clock: Clock, secrets: Secrets) -> Asy
     """Open the journal, read the rules, join the parts; nothing runs yet but the actions."""
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(open_journal(settings.database))
+        await journal.write(sqlite_queue.return_all())
         actions = find_actions()
         loaded = load(settings.rules, actions=actions, secrets=secrets)
         engine = _join(settings, journal, loaded, actions, secrets, clock)
@@ -179,7 +180,7 @@ def _join(
         allow_private=settings.allow_private_targets,
     )  # fmt: skip
     queries = sqlite_queue.open_queries(journal)
-    worker = Worker(queries, runner.handle)
+    worker = Worker(queries, runner.handle, begin=queries.return_all)
     worker.open_lanes(library.book.lanes())
     alarm = Alarm(clock)
     handing = HandOver(

@@ -45,7 +45,9 @@ STATEMENTS = {
     " order by priority desc, id limit :most",
     "queue_stale": "select id, priority from queue where picked = 1 and lane = :lane"
     " and heartbeat <= :stale order by priority desc, id limit :most",
-    "queue_in_hand": "select count(*) as number from queue where picked = 1 and lane = :lane",
+    # What is stale has nobody who works on it, and must not keep others from its lane.
+    "queue_in_hand": "select count(*) as number from queue where picked = 1 and lane = :lane"
+    " and heartbeat > :stale",
     "queue_pick": "update queue set picked = 1, heartbeat = :now where id = :id returning *",
     "queue_beat": "update queue set heartbeat = :now where id = :id",
     "queue_drop": "delete from queue where id = :id",
@@ -71,11 +73,6 @@ def enqueue(due: Iterable[DueRun]) -> Op[None]:
         )  # fmt: skip
 
 
-def return_all() -> Op[None]:
-    """At start: whatever a process that is gone had in hand goes back."""
-    yield from ask("queue_return")
-
-
 def has_job(run: str) -> Op[bool]:
     """Whether a run has a row in the queue."""
     return bool((yield from ask("queue_has", run=run)))
@@ -92,6 +89,10 @@ class SqliteQueries(InMemoryQueries):
     """The part of the port that PgQueuer's core calls, on the journal."""
 
     journal: SqliteJournal = field(kw_only=True)
+
+    async def return_all(self) -> None:
+        """Before a worker begins: what a process or worker that is gone had in hand goes back."""
+        await self.journal.write(ask("queue_return"))
 
     async def dequeue(
         self,
@@ -145,22 +146,20 @@ def open_queries(journal: SqliteJournal) -> SqliteQueries:
 
 
 def _pick(batch: int, limits: dict[str, int], total: int | None, stale: int) -> Op[list[Row]]:
-    room = batch
     in_hand: dict[str, int] = {}
     for lane in limits:
-        rows = yield from ask("queue_in_hand", lane=lane)
+        rows = yield from ask("queue_in_hand", lane=lane, stale=stale)
         in_hand[lane] = rows[0]["number"]
-    if total is not None:
-        room = min(room, total - sum(in_hand.values()))
+    room = max(0, batch if total is None else min(batch, total - sum(in_hand.values())))
     wanted: list[tuple[int, int]] = []
     for lane, limit in limits.items():
-        free = min(room, limit - in_hand[lane]) if limit else room
-        for name, extra in (("queue_ready", {}), ("queue_stale", {"stale": stale})):
-            if free > 0:
-                rows = yield from ask(name, lane=lane, most=free, **extra)
-                wanted += [(-row["priority"], row["id"]) for row in rows]
+        free = max(0, min(room, limit - in_hand[lane])) if limit else room
+        rows = yield from ask("queue_ready", lane=lane, most=free)
+        # What went stale counts in its lane already: it may be picked where the lane is full.
+        more = yield from ask("queue_stale", lane=lane, most=room, stale=stale)
+        wanted += [(-row["priority"], row["id"]) for row in (*rows, *more)]
     picked: list[Row] = []
-    for _, id in sorted(wanted)[: max(room, 0)]:
+    for _, id in sorted(wanted)[:room]:
         picked += yield from ask("queue_pick", id=id, now=_now())
     return picked
 
