@@ -114,7 +114,6 @@ async def open_engine(settings: Settings, clock: Clock, secrets: Secrets) -> Asy
     """Open the journal, read the rules, join the parts; nothing runs yet but the actions."""
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(open_journal(settings.database))
-        await journal.write(sqlite_queue.return_all())
         actions = find_actions()
         loaded = load(settings.rules, actions=actions, secrets=secrets)
         engine = _join(settings, journal, loaded, actions, secrets, clock)

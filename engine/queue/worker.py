@@ -21,12 +21,28 @@ MOST_AT_ONCE = 64
 log = structlog.get_logger("rulewave.queue")
 
 
-class Worker:
-    """Runs jobs until it is stopped. The handler never raises."""
+async def _nothing() -> None:
+    """Nothing to do before."""
 
-    def __init__(self, queries: RepositoryPort, handle: Callable[[Job], Awaitable[None]]) -> None:
+
+class Worker:
+    """Runs jobs until it is stopped. The handler never raises.
+
+    Args:
+        queries: PgQueuer's storage port.
+        handle: takes one job.
+        begin: called before the first job, and again where the journal was away.
+    """
+
+    def __init__(
+        self,
+        queries: RepositoryPort,
+        handle: Callable[[Job], Awaitable[None]],
+        begin: Callable[[], Awaitable[None]] = _nothing,
+    ) -> None:
         self._queries = queries
         self._handle = handle
+        self._begin = begin
         self._lanes: set[str] = set()
         self._stopping = asyncio.Event()
         self._manager: QueueManager | None = None
@@ -44,6 +60,7 @@ class Worker:
             self._manager = QueueManager(self._queries)
             _register(self._manager, self._lanes, self._on_job)
             try:
+                await self._begin()
                 await self._manager.run(
                     batch_size=BATCH,
                     max_concurrent_tasks=MOST_AT_ONCE,

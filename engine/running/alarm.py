@@ -11,6 +11,8 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from engine.clock import Clock, to_datetime
 
 Call = Callable[[], Awaitable[Any]]
+# One that works, and others that only leave word: the library drops what is beyond its limit.
+_MANY = 100
 
 
 class Alarm:
@@ -22,6 +24,7 @@ class Alarm:
         defaults = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         self._scheduler = AsyncIOScheduler(timezone=UTC, job_defaults=defaults)
         self._moments: dict[str, int] = {}
+        self._again: dict[str, bool] = {}
 
     def start(self) -> None:
         """Begin to wake."""
@@ -46,8 +49,22 @@ class Alarm:
 
         async def ring() -> None:
             self._moments.pop(name, None)
-            await call()
+            await self._answer(name, call)
 
         self._scheduler.add_job(
-            ring, "date", run_date=to_datetime(moment), id=name, replace_existing=True
-        )
+            ring, "date",
+            run_date=to_datetime(moment), id=name, replace_existing=True, max_instances=_MANY,
+        )  # fmt: skip
+
+    async def _answer(self, name: str, call: Call) -> None:
+        """Call back; a ring in the middle of that is answered right after it, never dropped."""
+        if name in self._again:
+            self._again[name] = True
+            return
+        self._again[name] = True
+        try:
+            while self._again[name]:
+                self._again[name] = False
+                await call()
+        finally:
+            del self._again[name]

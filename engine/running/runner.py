@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -75,16 +76,17 @@ class Runner:
     on_change: Callable[[Sequence[Run]], None] = lambda _: None
     allow_private: bool = True
     trier: Trier = field(default_factory=Trier)
-    in_hand: set[str] = field(default_factory=set)
+    in_hand: dict[str, asyncio.Event] = field(default_factory=dict)
 
     async def handle(self, job: Job) -> None:
         """Take the step that a queue job stands for; harmless where it is not its turn.
 
         Never raises: a queue drops the rows of jobs that do.
         """
-        if job.run in self.in_hand:
-            return
-        self.in_hand.add(job.run)
+        while (other := self.in_hand.get(job.run)) is not None:
+            # A crash may leave an outdated job beside the one whose turn it is.
+            await other.wait()
+        done = self.in_hand[job.run] = asyncio.Event()
         try:
             await self._handle(job)
         except JournalUnavailable as error:
@@ -94,7 +96,8 @@ class Runner:
             log.exception("run.bug", run=job.run)
             await self._bury(job, error)
         finally:
-            self.in_hand.discard(job.run)
+            del self.in_hand[job.run]
+            done.set()
 
     async def _handle(self, job: Job) -> None:
         waited = False
