@@ -162,7 +162,7 @@ class Pipeline:
     async def _decide(self, batch: Batch, facts: Sequence[Facts]) -> list[Decision]:
         kinds = await self.library.watch_kinds()
         prepared = [batch.prepare(item, kinds) for item in facts]
-        prepared = [await self._with_all_later(item) for item in prepared]
+        prepared = [await self._with_later(item) for item in prepared]
         waiting = await self._find_waiting(batch, prepared)
         decisions = []
         began = time.perf_counter()
@@ -173,12 +173,14 @@ class Pipeline:
                 began = time.perf_counter()
         return decisions
 
-    async def _with_all_later(self, prepared: Prepared) -> Prepared:
-        if not prepared.wants_all_later:
+    async def _with_later(self, prepared: Prepared) -> Prepared:
+        """Events that overtook this one may cancel what it plans."""
+        if not prepared.wants_later:
             return prepared
         event = prepared.facts.event
-        later = await self.journal.read(events.later_of_all(event, before=event.seq))
-        return replace(prepared, facts=replace(prepared.facts, later=later))
+        later = events.later_of_all if prepared.wants_all_later else events.later_of_subject
+        found = await self.journal.read(events.around_each(later(event, before=event.seq)))
+        return replace(prepared, later=tuple(found))
 
     async def _find_waiting(
         self, batch: Batch, prepared: Sequence[Prepared]

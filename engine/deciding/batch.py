@@ -30,6 +30,14 @@ class Prepared:
     candidates: tuple[Rule, ...]
     base: Mapping[str, Any]
     wishes: tuple[Wish, ...]
+    later: tuple[Facts, ...] = ()
+
+    @property
+    def wants_later(self) -> bool:
+        """Whether events that arrived before this one may cancel what it plans."""
+        return self.wants_all_later or (
+            bool(self.facts.later) and any(map(cancellable, self.candidates))
+        )
 
     @property
     def wants_all_later(self) -> bool:
@@ -120,8 +128,9 @@ class Batch:
         event = happening.event
         if not after_origin(event, raised=watcher.origin_raised, seq=watcher.origin_seq):
             return None
-        step = followup_at(self.book.by_version[watcher.version], watcher.path)
-        if step is None or watcher.position >= len(step.cancel_on):
+        rule = self.book.by_version.get(watcher.version)
+        step = followup_at(rule, watcher.path) if rule else None
+        if step is None:  # a version that can't be compiled any more: it can't fire either
             return None
         origin = waiting.origin
         cancel = step.cancel_on[watcher.position]
@@ -141,17 +150,18 @@ class Batch:
         facts, rule = prepared.facts, outcome.rule
         context = rule_context(prepared.base, rule, outcome.key)
         made: Advance = plan(rule, facts.event, context, outcome.key)
-        later = [self.happening(found) for found in facts.later]
+        later = [self.happening(found) for found in prepared.later]
         children = [
             self.unless_cancelled(child, rule, facts, later) if child.watches else child
             for child in made.children
         ]
         return [PlannedRun(made.run), *children]
 
-    def happening(self, event: Event) -> Happening:
+    def happening(self, facts: Facts) -> Happening:
         """An event known already, as a canceller."""
+        event = facts.event
         names = self.names.get(event.seq) or event.names or (event.type,)
-        return Happening(event, names, lambda: self.context(Facts(event, None, None)))
+        return Happening(event, names, lambda: self.context(facts))
 
     def unless_cancelled(
         self, planned: PlannedRun, rule: Rule, origin: Facts, later: Sequence[Happening]
@@ -166,7 +176,7 @@ class Batch:
             if after_origin(item.event, raised=run.origin_raised, seq=run.origin_seq)
         ]
         by = canceller(planned.watches, cancels, rule.per, window, lambda: self.context(origin))
-        return PlannedRun(cancelled(run, by, self.now)) if by else planned
+        return PlannedRun(cancelled(run, *by, self.now)) if by else planned
 
     def _record(self, facts: Facts, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         return {
@@ -182,7 +192,7 @@ class Batch:
         }
 
 
-def cancelled(run: Run, by: Event, now: int) -> Run:
+def cancelled(run: Run, by: Event, pattern: str, now: int) -> Run:
     """A run that an event cancelled before it began."""
     return replace(
         run,
@@ -190,7 +200,7 @@ def cancelled(run: Run, by: Event, now: int) -> Run:
         ended=now,
         watched=False,
         reason=Reason.CANCELLED_BY_EVENT.value,
-        message=cancelled_message(by, by.type),
+        message=cancelled_message(by, pattern),
         cancelled_by=by.id,
     )
 

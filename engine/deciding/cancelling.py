@@ -40,8 +40,8 @@ def canceller(
     per: Per,
     later: Sequence[Happening],
     origin: Callable[[], Context],
-) -> Event | None:
-    """The first of `later` (events after the origin that came before it) that cancels already."""
+) -> tuple[Event, str] | None:
+    """The first of `later` that cancels already, and the pattern that it fits."""
     for happening in later:
         for watch in watches:
             if (
@@ -49,7 +49,7 @@ def canceller(
                 and _same_key(per, happening, watch.key)
                 and holds(cancels[watch.position], happening, origin)
             ):
-                return happening.event
+                return happening.event, watch.pattern
     return None
 
 

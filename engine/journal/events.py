@@ -78,6 +78,14 @@ def undecided(most: int) -> Op[list[Facts]]:
     return facts
 
 
+def around_each(wanted: Op[tuple[Event, ...]]) -> Op[list[Facts]]:
+    """What is known around each of the events that an operation finds."""
+    facts: list[Facts] = []
+    for event in (yield from wanted):
+        facts += [(yield from around(event))]
+    return facts
+
+
 def around(event: Event) -> Op[Facts]:
     """What is known around an event."""
     if event.subject is None:

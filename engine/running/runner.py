@@ -88,16 +88,22 @@ class Runner:
             await other.wait()
         done = self.in_hand[job.run] = asyncio.Event()
         try:
-            await self._handle(job)
+            await self._guarded(job)
         except JournalUnavailable as error:
             # The run stays where it is; the reconciliation finds it.
             log.error("run.not_recorded", run=job.run, error=str(error))
-        except Exception as error:  # ours; kept as a dead letter, with a traceback in the log
-            log.exception("run.bug", run=job.run)
-            await self._bury(job, error)
         finally:
             del self.in_hand[job.run]
             done.set()
+
+    async def _guarded(self, job: Job) -> None:
+        try:
+            await self._handle(job)
+        except JournalUnavailable:
+            raise
+        except Exception as error:  # ours; kept as a dead letter, with a traceback in the log
+            log.exception("run.bug", run=job.run)
+            await self._bury(job, error)
 
     async def _handle(self, job: Job) -> None:
         waited = False
@@ -263,11 +269,10 @@ class Runner:
         undecided = await self.journal.read(events.first_undecided())
         of_subject = origin.subject is not None and scene.rule.per.text == ""
         later = events.later_of_subject if of_subject else events.later_of_all
-        found = await self.journal.read(
-            later(origin, before=_ALL if undecided is None else undecided)
-        )
+        found = later(origin, before=_ALL if undecided is None else undecided)
+        known = await self.journal.read(events.around_each(found))
         batch = Batch(self.library.book, self.clock.now())
-        happenings = [batch.happening(event) for event in found]
+        happenings = [batch.happening(facts) for facts in known]
         return [
             batch.unless_cancelled(child, scene.rule, scene.facts, happenings)
             for child in made.children
@@ -302,7 +307,11 @@ class Runner:
         if run is None or run.state not in {State.QUEUED, State.RUNNING}:
             return
         message = f"a bug in Rulewave: {type(error).__name__}; the log has the traceback"
-        await self._record(Change(run, end(run, State.DEAD, Reason.BUG, message, self.clock.now())))
+        buried = end(run, State.DEAD, Reason.BUG, message, self.clock.now())
+        ended = None
+        for path, number, _ in await self.journal.read(runs.open_attempts(run.id)):
+            ended = Ended(path, number, "unknown", Reason.BUG, message)
+        await self._record(Change(run, buried, ended))
 
 
 def _unwanted(scene: Scene, now: int, *, waited: bool) -> Run | None:

@@ -114,5 +114,6 @@ def _outcome(task: asyncio.Task[dict[str, Any]], gate: _Gate) -> Tried:
     if isinstance(error, JournalUnavailable):
         return Tried(failure=ActionFailed(f"the journal is away: {error}", retry=True))
     log.error("action.bug", exc_info=error)
-    message = f"a bug in the action: {type(error).__name__}"
+    name = type(error).__name__ if error else "CancelledError"
+    message = f"a bug in the action: {name}"
     return Tried(failure=ActionFailed(message, unknown=not gate.open, reason=Reason.BUG))

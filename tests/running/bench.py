@@ -203,8 +203,9 @@ class Bench:
         return [run for run in await self.runs(rule=rule) if run.path == path][-1]
 
     async def attempts(self, run: Run) -> list[tuple[int, str | None, str | None]]:
-        """Number, outcome and reason of each try of a run."""
+        """Number, outcome and reason of each try of a run, step by step."""
         rows = await self.journal.read(listing.attempts_of(run.id))
+        rows.sort(key=lambda row: (row["path"], row["number"]))
         return [(row["number"], row["outcome"], row["reason"]) for row in rows]
 
     async def record(self, event: str) -> dict[str, Any]:
