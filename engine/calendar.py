@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -22,6 +22,7 @@ _MACROS = {
     "@annually": "0 0 1 1 *",
 }
 _FIELDS = 5
+_A_LEAP_YEAR = from_datetime(datetime(2024, 1, 1, tzinfo=UTC))
 
 
 def check_timezone(name: str) -> str | None:
@@ -36,21 +37,52 @@ def check_timezone(name: str) -> str | None:
 def check_cron(line: str) -> str | None:
     """None where a cron line can be read, else what is wrong with it."""
     try:
-        triggers = _triggers(line, "UTC")
+        following = _next_wall(line, _A_LEAP_YEAR)
     except ValueError as error:
         return str(error)
-    start = datetime(2024, 1, 1, tzinfo=ZoneInfo("UTC"))
-    if all(trigger.get_next_fire_time(None, start) is None for trigger in triggers):
-        return "it never comes"
-    return None
+    return "it never comes" if following is None else None
 
 
 def next_cron(line: str, timezone: str, after: int) -> int | None:
-    """The first moment later than `after` at which a cron line is due, if there is one."""
-    start = to_datetime(after + 1).astimezone(ZoneInfo(timezone))
-    found = [trigger.get_next_fire_time(None, start) for trigger in _triggers(line, timezone)]
-    moments = [from_datetime(moment) for moment in found if moment is not None]
-    return min(moments, default=None)
+    """The first moment later than `after` at which a cron line is due, if there is one.
+
+    What the clocks skip comes as much later; an hour that they repeat comes once for a line that
+    names its hours, like any day's.
+    """
+    zone = ZoneInfo(timezone)
+    offset = _offset(zone, after + 1)
+    wall = _next_wall(line, after + 1 + offset)
+    if wall is None:
+        return None
+    moment = wall - offset
+    if _offset(zone, moment) != offset:
+        change = _clock_change(zone, after + 1, moment)
+        if wall >= change + max(offset, _offset(zone, change)):
+            return next_cron(line, timezone, change - 1)
+    if to_datetime(moment).astimezone(zone).fold and not _fields(line)[1].startswith("*"):
+        return next_cron(line, timezone, moment)
+    return moment
+
+
+def _next_wall(line: str, after: int) -> int | None:
+    """The same for a clock that is never changed, which is all that APScheduler gets right."""
+    start = to_datetime(after)
+    found = [trigger.get_next_fire_time(None, start) for trigger in _triggers(line)]
+    return min((from_datetime(wall) for wall in found if wall is not None), default=None)
+
+
+def _offset(zone: ZoneInfo, moment: int) -> int:
+    offset = to_datetime(moment).astimezone(zone).utcoffset() or timedelta(0)
+    return offset // timedelta(microseconds=1)
+
+
+def _clock_change(zone: ZoneInfo, low: int, high: int) -> int:
+    """The moment in (low, high] at which the clocks are changed; they differ at the two ends."""
+    before = _offset(zone, low)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _offset(zone, middle) == before else (low, middle)
+    return high
 
 
 def next_every(period: int, after: int) -> int:
@@ -80,17 +112,21 @@ def last_cron(line: str, timezone: str, *, after: int, until: int) -> int | None
 
 
 @lru_cache(maxsize=1024)
-def _triggers(line: str, timezone: str) -> tuple[Any, ...]:
-    fields = _MACROS.get(line.strip(), line).split()
-    if len(fields) != _FIELDS:
-        raise ValueError(f"a cron line has {_FIELDS} fields, this one has {len(fields)}")
-    minute, hour, day, month, weekday = (field.lower() for field in fields)
+def _triggers(line: str) -> tuple[Any, ...]:
+    minute, hour, day, month, weekday = _fields(line)
     weekdays = _weekdays(weekday)
-    common = {"minute": minute, "hour": hour, "month": month, "timezone": timezone}
-    # cron's own rule: with both a day and a week day given, either will do.
-    if day != "*" and weekdays != "*":
+    common = {"minute": minute, "hour": hour, "month": month, "timezone": UTC}
+    # cron's own rule: with both a day and a week day given (without a star), either will do.
+    if not day.startswith("*") and not weekday.startswith(("*", "?")):
         return (CronTrigger(day=day, **common), CronTrigger(day_of_week=weekdays, **common))
     return (CronTrigger(day=day, day_of_week=weekdays, **common),)
+
+
+def _fields(line: str) -> list[str]:
+    fields = _MACROS.get(line.strip(), line).lower().split()
+    if len(fields) != _FIELDS:
+        raise ValueError(f"a cron line has {_FIELDS} fields, this one has {len(fields)}")
+    return fields
 
 
 def _weekdays(field: str) -> str:
@@ -113,10 +149,11 @@ def _range(part: str) -> list[int]:
         days = [day % 7 for day in range(start, (end if end >= start else end + 7) + 1)]
     else:
         days = [_day(first) % 7]
-    try:
-        return days[:: int(step)] if step else days
-    except ValueError:
-        raise ValueError(f"{part!r} is no list of week days") from None
+    if "/" not in part:
+        return days
+    if not step.isdecimal() or int(step) == 0:
+        raise ValueError(f"{part!r} is no list of week days")
+    return days[:: int(step)]
 
 
 def _day(text: str) -> int:

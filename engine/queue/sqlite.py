@@ -154,9 +154,8 @@ def _pick(batch: int, limits: dict[str, int], total: int | None, stale: int) -> 
     wanted: list[tuple[int, int]] = []
     for lane, limit in limits.items():
         free = max(0, min(room, limit - in_hand[lane])) if limit else room
-        rows = yield from ask("queue_ready", lane=lane, most=free)
-        # What went stale counts in its lane already: it may be picked where the lane is full.
-        more = yield from ask("queue_stale", lane=lane, most=room, stale=stale)
+        rows = yield from ask("queue_stale", lane=lane, most=free, stale=stale)
+        more = yield from ask("queue_ready", lane=lane, most=free - len(rows))
         wanted += [(-row["priority"], row["id"]) for row in (*rows, *more)]
     picked: list[Row] = []
     for _, id in sorted(wanted)[:room]:
