@@ -81,19 +81,18 @@ class Pipeline:
         except Malformed as malformed:
             return await self._reject(delivery, malformed)
         event = self._event(delivery, redact(body, self.library.book.ruleset.keep_fields))
-        digest = hashlib.sha256(delivery.body).digest()
-        if self._too_old(event) and not await self._is_known(event, digest):
-            return Answer(400, "too_old", "the event was raised too long ago")
-        if self.backlog >= self.intake.max_backlog:
-            return Answer(503, "backlog_full", "too many events wait to be decided")
-        return await self._store(event, digest)
-
-    async def _store(self, event: Event, digest: bytes) -> Answer:
         try:
-            id, new = await self.journal.write(events.store(event, digest))
+            return await self._take(event, hashlib.sha256(delivery.body).digest())
         except JournalUnavailable as error:
             log.error("intake.not_stored", error=str(error))
             return Answer(503, "not_stored", "the event could not be stored")
+
+    async def _take(self, event: Event, digest: bytes) -> Answer:
+        """Store the event, unless it is too old or one too many; a known one is neither."""
+        refusal = self._refusal(event)
+        if refusal and not await self.journal.read(events.is_known(event.source, digest)):
+            return refusal
+        id, new = await self.journal.write(events.store(event, digest))
         if not new:
             return Answer(200, "duplicate", event_id=id)
         self.backlog += 1
@@ -132,12 +131,13 @@ class Pipeline:
             body=body,
         )
 
-    def _too_old(self, event: Event) -> bool:
+    def _refusal(self, event: Event) -> Answer | None:
         limit = self.intake.max_age
-        return limit is not None and event.raised < event.stored - limit
-
-    async def _is_known(self, event: Event, digest: bytes) -> bool:
-        return await self.journal.read(events.is_known(event.source, digest))
+        if limit is not None and event.raised < event.stored - limit:
+            return Answer(400, "too_old", "the event was raised too long ago")
+        if self.backlog >= self.intake.max_backlog:
+            return Answer(503, "backlog_full", "too many events wait to be decided")
+        return None
 
     # ------------------------------------------------- decide: match, hold back, plan, record
 

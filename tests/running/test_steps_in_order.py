@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -223,7 +224,8 @@ rules:
         assert run.results == {"a": {"text": "you said •••"}}
         assert run.message == "••• was refused"
         assert bench.tell.told[0].call.connection.token == "phone-s3cret"  # type: ignore[union-attr]
-    dump = "\n".join(sqlite3.connect(tmp_path / "bench.db").iterdump())
+    with closing(sqlite3.connect(tmp_path / "bench.db")) as database:
+        dump = "\n".join(database.iterdump())
     assert "phone-s3cret" not in dump
 
 
@@ -252,7 +254,7 @@ async def test_a_run_that_never_tried_the_version_of_its_rule_ends_as_rule_gone(
         await bench.event("user.expired")
         await bench.settle()
         clock = bench.clock
-    with sqlite3.connect(tmp_path / "bench.db") as database:
+    with closing(sqlite3.connect(tmp_path / "bench.db", isolation_level=None)) as database:
         database.execute("delete from versions")
     other = "  - {id: other, on: user.expired, do: [{tell: {text: other}}]}"
     async with open_bench(tmp_path, other, clock=clock) as bench:
