@@ -58,6 +58,7 @@ _OneLine = Annotated[str, pydantic.AfterValidator(_checked_line)]
 _Sender = Annotated[str, pydantic.AfterValidator(_checked_sender)]
 _Written = Annotated[str | list[str], pydantic.AfterValidator(_checked_addresses)]
 _LINE = Field(Written.LINE)
+_ADDRESS = Field(Written.ADDRESS)
 
 
 class SmtpConnection(Connection):
@@ -123,11 +124,11 @@ class EmailParams(Params):
 
     to: Annotated[
         _Written,
-        Field(Written.LINE, recipient=True),
+        Field(Written.ADDRESS, recipient=True),
         pydantic.Field(description="Recipients: `a@b.org, Anna <c@d.org>`, or a list."),
     ]
-    cc: Annotated[_Written, _LINE, pydantic.Field(description="Who gets a copy.")] = ""
-    bcc: Annotated[_Written, _LINE, pydantic.Field(description="Who gets a copy unseen.")] = ""
+    cc: Annotated[_Written, _ADDRESS, pydantic.Field(description="Who gets a copy.")] = ""
+    bcc: Annotated[_Written, _ADDRESS, pydantic.Field(description="Who gets a copy unseen.")] = ""
     subject: Annotated[_OneLine, _LINE, pydantic.Field(description="The subject.")]
     text: Annotated[
         str | None, Field(Written.TEXT), pydantic.Field(description="The mail as plain text.")
@@ -138,7 +139,7 @@ class EmailParams(Params):
     attach: Annotated[
         tuple[Attachment, ...], pydantic.Field(description="Files that go with it.")
     ] = ()
-    reply_to: Annotated[_Written, _LINE, pydantic.Field(description="Who gets the answer.")] = ""
+    reply_to: Annotated[_Written, _ADDRESS, pydantic.Field(description="Who gets the answer.")] = ""
     headers: Annotated[
         dict[str, str],
         _LINE,
@@ -149,7 +150,7 @@ class EmailParams(Params):
     ] = None
     sender: Annotated[
         _Sender | None,
-        _LINE,
+        _ADDRESS,
         pydantic.Field(alias="from", description="The sender, in place of the connection's."),
     ] = None
 

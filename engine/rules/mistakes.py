@@ -27,10 +27,17 @@ def report_mistakes(
                 _unknown(model, name, path, report)
             elif one["type"] == "missing":
                 _missing(name, path, str(one["loc"][-1]), report)
-            elif path not in dynamic:
+            elif path not in dynamic and not _judged_too_early(one, path, dynamic):
                 gathered.setdefault(path, []).append(_message(one))
         for path, messages in gathered.items():
             _bad(name, path, messages, raw, report)
+
+
+def _judged_too_early(one: Mapping[str, Any], path: Path, dynamic: set[Path]) -> bool:
+    """Whether a check of the content of a list or mapping saw a stand-in for a template."""
+    if one["type"] != "value_error" or not path:
+        return False
+    return any(len(leaf) > len(path) and leaf[: len(path)] == path for leaf in dynamic)
 
 
 def messages_of(error: ValidationError) -> str:

@@ -192,14 +192,18 @@ class ValueCompiler:
         return self._written(raw, mark, report, at)
 
     def _written(self, raw: str, mark: Field, report: Report, at: Path) -> Value:
-        line = mark.written is Written.LINE
+        line = mark.written in {Written.LINE, Written.ADDRESS}
         # A block text (`|`) always ends with a line break that nobody meant.
         text = raw.rstrip("\n") if line else raw
         if is_template(text):
             self._mark_dynamic(at)
             self._inspect(text, mark, report)
-            html = mark.written is Written.HTML
-            template = Template(text, html=html, timezone=self.terms.timezone)
+            template = Template(
+                text,
+                html=mark.written is Written.HTML,
+                address=mark.written is Written.ADDRESS,
+                timezone=self.terms.timezone,
+            )
             return Text(template, line, mark.secrets)
         if line:
             try:
@@ -220,7 +224,7 @@ class ValueCompiler:
         if not mark.secrets:
             report.error(codes.SECRET_REFUSED, f'the secret "{name}" cannot be used here', _WHERE)
         self._check_secret(name, report)
-        return Secret(name, mark.written is Written.LINE)
+        return Secret(name, mark.written in {Written.LINE, Written.ADDRESS})
 
     def _check_secret(self, name: str, report: Report) -> None:
         try:

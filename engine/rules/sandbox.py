@@ -20,6 +20,7 @@ from engine.rules.wording import did_you_mean
 
 MAX_OUTPUT = 1024 * 1024
 _MAX_POWER = 64
+_SEPARATORS = (",", ";", "<", ">", '"', "\\")
 _GIVEN = "~"
 
 
@@ -86,9 +87,12 @@ class RuleEnvironment(ImmutableSandboxedEnvironment):
     context_class = _Context
     intercepted_binops = frozenset({"*", "**"})
 
-    def __init__(self, html: bool) -> None:
+    def __init__(self, html: bool, address: bool) -> None:
         super().__init__(
-            autoescape=html, undefined=_Missing, finalize=_finalize, keep_trailing_newline=True
+            autoescape=html,
+            undefined=_Missing,
+            finalize=_finalize_address if address else _finalize,
+            keep_trailing_newline=True,
         )
         own = {**FILTERS, _GIVEN: lambda value: value}
         self.filters = {name: _guarded(name, call) for name, call in (self.filters | own).items()}
@@ -134,9 +138,9 @@ class RuleEnvironment(ImmutableSandboxedEnvironment):
 
 
 @cache
-def environment(html: bool) -> RuleEnvironment:
-    """The environment for plain texts, or the one that escapes values for HTML."""
-    return RuleEnvironment(html)
+def environment(html: bool, address: bool = False) -> RuleEnvironment:
+    """The environment for plain texts, for HTML (values escaped), or for mail addresses."""
+    return RuleEnvironment(html, address)
 
 
 def _is_null(value: Any) -> bool:
@@ -152,6 +156,14 @@ def _finalize(value: Any) -> Any:
     if callable(value) and not isinstance(value, Undefined):
         raise UndefinedError("a function is no value; are its brackets missing?")
     return value
+
+
+def _finalize_address(value: Any) -> Any:
+    """Strangers write some of the values: one must not bring in another recipient."""
+    printed = _finalize(value)
+    if any(mark in str(printed) for mark in _SEPARATORS):
+        raise UndefinedError('a value put into an address may hold none of , ; < > " and \\')
+    return printed
 
 
 def _guarded(name: str, call: Callable[..., Any]) -> Callable[..., Any]:

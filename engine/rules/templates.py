@@ -51,12 +51,18 @@ def is_template(text: str) -> bool:
 
 
 class Template:
-    """One text with {{ }}. `html` escapes values; `timezone` is what `date` falls back to."""
+    """One text with {{ }}. `html` escapes values; `timezone` is what `date` falls back to.
 
-    __slots__ = ("_compiled", "html", "text", "timezone")
+    In an `address` no value can separate one address from another.
+    """
 
-    def __init__(self, text: str, *, html: bool = False, timezone: str = "UTC") -> None:
+    __slots__ = ("_compiled", "address", "html", "text", "timezone")
+
+    def __init__(
+        self, text: str, *, html: bool = False, address: bool = False, timezone: str = "UTC"
+    ) -> None:
         self.text = text
+        self.address = address
         self.html = html
         self.timezone = timezone
         self._compiled: JinjaTemplate | None = None
@@ -82,7 +88,7 @@ class Template:
 
     def _chunks(self, names: Mapping[str, Any]) -> Iterator[str]:
         if self._compiled is None:
-            self._compiled = environment(self.html).from_string(self.text)
+            self._compiled = environment(self.html, self.address).from_string(self.text)
         end, size = time.monotonic() + MAX_SECONDS, 0
         for chunk in self._compiled.generate(names):
             size += len(chunk)
