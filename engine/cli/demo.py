@@ -19,5 +19,4 @@ def demo(
     from engine.cli.demonstration.performance import perform
 
     gc.enable()
-    if not asyncio.run(perform(stay=not once)):
-        raise typer.Exit(1)
+    raise typer.Exit(0 if asyncio.run(perform(stay=not once)) else 1)

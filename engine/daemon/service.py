@@ -7,7 +7,7 @@ import os
 import signal
 import stat
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
@@ -34,7 +34,9 @@ from engine.running.retention import EVERY_SECONDS
 from engine.settings import Settings
 
 LISTENERS_GRACE = 2.0
-RUNS_GRACE = 6.0
+RUNS_GRACE = 5.0
+RUNS_LAST_WORDS = 3.0
+"""A program that is told to end gets two seconds before it is ended: time to record that too."""
 log = structlog.get_logger("rulewave.daemon")
 
 
@@ -64,7 +66,7 @@ async def run_service(
         _tell_problems(engine)
         doors = _open_doors(settings)
         try:
-            async with _working(engine):
+            async with _working(engine, stop):
                 await _serve(engine, doors, stop, on_ready)
         finally:
             doors.control_path.unlink(missing_ok=True)
@@ -78,7 +80,7 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 
 
 @asynccontextmanager
-async def _working(engine: Engine) -> AsyncIterator[None]:
+async def _working(engine: Engine, stop: asyncio.Event) -> AsyncIterator[None]:
     """Deciding, running and waking, from what an earlier life left."""
     await engine.pipeline.start()
     engine.alarm.start()
@@ -88,18 +90,28 @@ async def _working(engine: Engine) -> AsyncIterator[None]:
     engine.alarm.every("retention", EVERY_SECONDS, engine.retention.sweep)
     deciding = asyncio.create_task(engine.decide_forever())
     running = asyncio.create_task(engine.worker.run())
+    ending = asyncio.create_task(_end(engine, stop, deciding, running))
     try:
         yield
     finally:
-        engine.stopping.set()
-        engine.alarm.stop()
-        engine.worker.stop()
-        await _end_runs(engine, running)
-        await asyncio.wait({deciding}, timeout=1)
-        for task in (deciding, running):
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        stop.set()  # where a listener failed, nobody has said so yet
+        await ending
+
+
+async def _end(
+    engine: Engine, stop: asyncio.Event, deciding: asyncio.Task[None], running: asyncio.Task[None]
+) -> None:
+    """On the stop, end deciding and running, while the listeners end on their own."""
+    await stop.wait()
+    engine.stopping.set()
+    engine.alarm.stop()
+    engine.worker.stop()
+    await _end_runs(engine, running)
+    await asyncio.wait({deciding}, timeout=1)
+    for task in (deciding, running):
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 async def _end_runs(engine: Engine, running: asyncio.Task[None]) -> None:
@@ -107,7 +119,7 @@ async def _end_runs(engine: Engine, running: asyncio.Task[None]) -> None:
     await asyncio.wait({running}, timeout=RUNS_GRACE)
     if not running.done():
         engine.runner.trier.call_back()
-        await asyncio.wait({running}, timeout=2)
+        await asyncio.wait({running}, timeout=RUNS_LAST_WORDS)
 
 
 async def _serve(
@@ -142,17 +154,20 @@ def _open_doors(settings: Settings) -> Doors:
     passed = take_passed(os.environ)
     path = control_path(settings.database)
     _clear_stale(path)
-    return Doors(
-        intake=_door(passed.get("intake", passed.get("unknown", [])), settings.listen),
-        console=_door(passed.get("console", []), settings.console_listen),
-        control=bind(Address(path=str(path))),
-        control_path=path,
-    )
+    with ExitStack() as bound:
+        doors = Doors(
+            intake=_door(bound, passed.get("intake", passed.get("unknown", [])), settings.listen),
+            console=_door(bound, passed.get("console", []), settings.console_listen),
+            control=_door(bound, [Address(path=str(path))], ""),
+            control_path=path,
+        )
+        bound.pop_all()  # none failed, so none is closed here
+    return doors
 
 
-def _door(passed: list[Address], listen: str) -> list[socket]:
+def _door(bound: ExitStack, passed: list[Address], listen: str) -> list[socket]:
     addresses = passed or [parse_listen(listen)]
-    return [bound for address in addresses for bound in bind(address)]
+    return [bound.enter_context(one) for address in addresses for one in bind(address)]
 
 
 def _clear_stale(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 from engine.cli.demonstration.acting import Actor
 from engine.cli.demonstration.checking import surplus
@@ -29,7 +30,10 @@ async def perform(*, stay: bool) -> bool:
     stop_on_signals(stop)
     async with open_stage(stop) as stage:
         story = asyncio.create_task(_tell(stage, stay=stay))
-        await asyncio.wait({story, stage.over}, return_when=asyncio.FIRST_COMPLETED)
+        stopped = asyncio.create_task(stop.wait())
+        either: set[asyncio.Future[Any]] = {story, stopped, stage.over}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
         if story.done():
             return await _stay(stage, stop, well=story.result()) if stay else story.result()
         story.cancel()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from engine.rules.secrets import Secrets
 
 EXAMPLE = "rules.example.yaml"
 _CHECKOUT = Path(__file__).parents[3]
-_CONNECTIONS = re.compile(r"^connections:\n(?:(?:[ \t#].*)?\n)*", re.MULTILINE)
+_CONNECTIONS = re.compile(r"^connections:\n(?:(?:#.*\n|\n)*[ \t].*\n)*", re.MULTILINE)
 _HASTE = """\
 # The demo's own rule: what win-back of rules.example.yaml does after 3 days, after 2 seconds.
 version: 1
@@ -35,15 +36,13 @@ rules:
 """
 
 
-def example_text() -> str:
-    """`rules.example.yaml`: as installed with the package, or as it lies in the checkout."""
-    installed = resources.files("engine.cli").joinpath(EXAMPLE)
-    if installed.is_file():
-        return installed.read_text(encoding="utf-8")
-    try:
-        return (_CHECKOUT / EXAMPLE).read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{EXAMPLE} is missing; install Rulewave again") from error
+def example_text(places: Iterable[Traversable] | None = None) -> str:
+    """`rules.example.yaml`: as installed with the package, else as it lies in the checkout."""
+    for place in places or (resources.files("engine.cli"), _CHECKOUT):
+        file = place.joinpath(EXAMPLE)
+        if file.is_file():
+            return file.read_text(encoding="utf-8")
+    raise UserError(f"{EXAMPLE} is missing; install Rulewave again")
 
 
 def write_rules(folder: Path, *, smtp_port: int, http_port: int) -> None:
@@ -55,13 +54,13 @@ def write_rules(folder: Path, *, smtp_port: int, http_port: int) -> None:
     known = load(whole, actions=find_actions(), secrets=nowhere).ruleset.connections
     led = {name: _led_here(name, spec.raw, smtp_port, http_port) for name, spec in known.items()}
     whole.write_text(with_connections(text, led), encoding="utf-8")
-    (folder / "rules.demo.yaml").write_text(_HASTE, encoding="utf-8")
+    (folder / "rules.of-the-demo.yaml").write_text(_HASTE, encoding="utf-8")
 
 
 def with_connections(text: str, connections: Mapping[str, Any]) -> str:
     """The rules file with other connections, and nothing else changed."""
     # JSON is YAML, too; a function, so that no backslash in it is read as a group.
-    block = f"connections: {json.dumps(connections, ensure_ascii=False)}\n\n"
+    block = f"connections: {json.dumps(connections, ensure_ascii=False)}\n"
     return _CONNECTIONS.sub(lambda _: block, text, count=1)
 
 

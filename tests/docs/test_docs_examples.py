@@ -1,0 +1,65 @@
+"""Every example in the documents is one that the real loader takes."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+from docs.fenced import PAGES, ROOT, Block, all_blocks
+
+from engine.daemon.registry import find_actions
+from engine.rules.loading import load
+from engine.rules.secrets import Secrets
+
+_LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]*)?\)")
+_HEAD = """\
+version: 1
+connections:
+  mail: {kind: smtp, host: smtp.example.org, from: bot@example.org}
+rules:
+"""
+
+
+def _whole(block: Block) -> str:
+    """The example as a whole file: some show a rule or a step alone."""
+    if "step" in block.info:
+        step = textwrap.indent(block.text, "        ")
+        return f"{_HEAD}  - id: r\n    on: user.created\n    do:\n      -\n{step}"
+    if {"rule", "append"} & set(block.info):
+        return _HEAD + textwrap.indent(textwrap.dedent(block.text), "  ")
+    return block.text
+
+
+@pytest.mark.parametrize("block", all_blocks("yaml"), ids=str)
+def test_an_example_in_the_documents_loads_without_a_problem(block: Block, tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(_whole(block), encoding="utf-8")
+    loaded = load(file, actions=find_actions(), secrets=Secrets(None, None, {}))
+    assert [str(problem) for problem in loaded.problems] == []
+    assert loaded.ruleset.rules
+
+
+def test_the_example_rules_load_without_a_problem() -> None:
+    file = ROOT / "rules.example.yaml"
+    loaded = load(file, actions=find_actions(), secrets=Secrets(None, None, {}))
+    assert [str(problem) for problem in loaded.problems] == []
+    first, *others = loaded.ruleset.rules
+    assert first.on == ("user.expires_in_24_hours",)
+    assert [step.action for step in first.do] == ["email"]
+    assert len(others) >= 4
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_documents_lead_somewhere(page: Path) -> None:
+    for target, _ in _LINK.findall(page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_the_readme_opens_with_the_two_commands() -> None:
+    assert [line.split("#")[0].strip() for line in all_blocks("sh")[0].text.splitlines()] == [
+        "make demo",
+        "make test",
+    ]

@@ -1,0 +1,51 @@
+"""The reference page says what the code does."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from docs.reference_tables import PAGE, page_as_generated
+
+from engine.rules import names
+from engine.rules.expressions import ALL_FUNCTIONS
+from engine.rules.filters import FILTERS
+from engine.rules.steps import _RETRY_KEYS
+
+_WORD = re.compile(r"`(\w+)")
+
+
+def _first_column(heading: str) -> set[str]:
+    """The words in the first column of the table with this heading."""
+    _, _, table = PAGE.read_text(encoding="utf-8").partition(f"| {heading} |")
+    rows = table.split("\n\n")[0].splitlines()[2:]
+    return {word for row in rows for word in _WORD.findall(row.split("|")[1])}
+
+
+def test_the_tables_are_as_the_code_has_them() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert text == page_as_generated(text), "run tests/docs/reference_tables.py"
+
+
+@pytest.mark.parametrize(
+    ("heading", "known"),
+    [
+        ("key of the file", names.FILE_KEYS),
+        ("key of a rule", names.RULE_KEYS),
+        ("key of a step", names.STEP_KEYS),
+        ("key of an after step", names.AFTER_KEYS),
+        ("name", names.CONTEXT),
+        ("function", ALL_FUNCTIONS.keys()),
+        ("filter", {*FILTERS, "default"}),
+    ],
+)
+def test_no_word_of_the_language_is_missing_and_none_is_made_up(
+    heading: str, known: set[str]
+) -> None:
+    assert _first_column(heading) == set(known)
+
+
+def test_the_keys_of_retry_and_defaults_are_named() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    for key in (*_RETRY_KEYS, *names.DEFAULTS_KEYS):
+        assert key in text
