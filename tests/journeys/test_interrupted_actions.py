@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -142,10 +143,12 @@ class _Gate:
 
 
 @contextmanager
-def _running(folder: Path, if_unknown: str) -> Iterator[tuple[Daemon, _Gate]]:
+def _running(
+    folder: Path, if_unknown: str, program: str = _PROGRAM
+) -> Iterator[tuple[Daemon, _Gate]]:
     os.mkfifo(folder / "gate")
     gate = _Gate(folder)
-    rules = _PROGRAM.replace("FOLDER", str(folder)).replace("UNKNOWN", if_unknown)
+    rules = program.replace("FOLDER", str(folder)).replace("UNKNOWN", if_unknown)
     with ExitStack() as stack:
         daemon = stack.enter_context(installed(folder, rules))
         _begin(daemon)
@@ -203,6 +206,27 @@ def test_a_program_under_way_at_a_stop_is_handed_back_where_it_may_be_repeated(
         until(lambda: len(gate.ran) == 2 and gate.open(), "the second one at the gate")
         assert _end(daemon)["state"] == "succeeded"
         assert len(set(gate.ran)) == 1
+
+
+def test_a_stop_is_in_time_whatever_programs_and_clients_do(tmp_path: Path) -> None:
+    stubborn = _PROGRAM.replace("echo", "trap '' TERM; echo")
+    with _running(tmp_path, "dead", stubborn) as (daemon, gate), _dawdling(daemon.port):
+        assert daemon.stop() == 0
+        assert not gate.open(), "the program outlived the daemon"
+        daemon.start_ready()
+        assert _end(daemon)["reason"] == "outcome_unknown"
+        assert len(gate.ran) == 1
+
+
+@contextmanager
+def _dawdling(port: int) -> Iterator[None]:
+    """A client in the middle of its request."""
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(
+            b"POST /webhook HTTP/1.1\r\nHost: panel\r\nContent-Type: application/json\r\n"
+            b"X-Remnawave-Signature: " + b"0" * 64 + b"\r\nContent-Length: 9\r\n\r\n{"
+        )
+        yield
 
 
 # ------------------------------------------------------------ email

@@ -87,8 +87,8 @@ class Daemon:
             self.kill()
 
     def facts(self) -> list[dict[str, Any]]:
-        """The log as facts; lines that are none (a traceback) come as {"event": line}."""
-        return [_fact(line) for line in self.log.read_text().splitlines()]
+        """The log as facts; what is none (a traceback) comes as an error."""
+        return [fact for line in self.log.read_text().splitlines() if (fact := _fact(line))]
 
     def _take(self) -> subprocess.Popen[bytes]:
         assert self._process is not None, "it does not run"
@@ -130,9 +130,10 @@ def installed(folder: Path, rules: str, command: Sequence[str] = COMMAND) -> Ite
         yield daemon
 
 
-def _fact(line: str) -> dict[str, Any]:
+def _fact(line: str) -> dict[str, Any] | None:
+    """The fact; None for one that a kill cut off, with the next life's first behind it."""
     try:
         fact: dict[str, Any] = json.loads(line)
     except ValueError:
-        return {"event": line, "level": "error"}
+        return None if line.startswith("{") else {"event": line, "level": "error"}
     return fact
