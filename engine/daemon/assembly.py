@@ -183,7 +183,7 @@ def _join(
     worker.open_lanes(library.book.lanes())
     alarm = Alarm(clock)
     handing = HandOver(
-        journal, alarm, clock, sqlite_queue.enqueue, sqlite_queue.has_job,
+        journal, alarm, clock, sqlite_queue.enqueue, sqlite_queue.has_job, sqlite_queue.lanes,
         ring=queries.ring, open_lanes=worker.open_lanes, in_hand=runner.in_hand,
     )  # fmt: skip
     metrics = Metrics()

@@ -36,7 +36,11 @@ class Alarm:
 
     def every(self, name: str, seconds: float, call: Call) -> None:
         """Call again and again."""
-        self._scheduler.add_job(call, "interval", seconds=seconds, id=name)
+
+        async def ring() -> None:  # the library runs whatever is no coroutine function in a thread
+            await call()
+
+        self._scheduler.add_job(ring, "interval", seconds=seconds, id=name)
 
     def at(self, name: str, moment: int, call: Call) -> None:
         """Call once at a moment (at once where it is past); an earlier wish of that name stays."""

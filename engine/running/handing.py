@@ -32,6 +32,7 @@ class HandOver:
     """Moves due runs from the journal's future into the queue's now.
 
     Attributes:
+        lanes: the lanes in which anything lies, of rules long gone too.
         ring: tells the worker that something lies in the queue.
         open_lanes: makes the worker serve these lanes.
         in_hand: runs that this process works on right now.
@@ -42,6 +43,7 @@ class HandOver:
     clock: Clock
     enqueue: Enqueue
     has_job: HasJob
+    lanes: Callable[[], Op[list[str]]]
     ring: Callable[[], Awaitable[None]]
     open_lanes: Callable[[set[str]], None]
     in_hand: Container[str]
@@ -84,7 +86,7 @@ class HandOver:
         while count == MOST:
             count = await self.journal.write(hand_over(self.enqueue, self.clock.now(), MOST))
             if count:
-                await self.ring()
+                await self._wake_worker()
         due = await self.journal.read(runs.next_due())
         if due is not None:
             # What is past and still pending waits for the decider: look again soon.
@@ -97,9 +99,13 @@ class HandOver:
             for id in await self.journal.read(runs.under_way()):
                 if id not in self.in_hand:
                     await self.journal.write(self._recover(id))
-            await self.ring()
+            await self._wake_worker()
         except JournalUnavailable as error:
             log.error("reconcile.journal_away", error=str(error))
+
+    async def _wake_worker(self) -> None:
+        self.open_lanes(set(await self.journal.read(self.lanes())))
+        await self.ring()
 
     def _recover(self, id: str) -> Op[None]:
         run = yield from runs.by_id(id)

@@ -283,7 +283,7 @@ async def open_bench(
             rates=rates.get,
         )  # fmt: skip
         handing = HandOver(
-            journal, Alarm(clock), clock, queue.enqueue, queue.has_job,
+            journal, Alarm(clock), clock, queue.enqueue, queue.has_job, queue.lanes,
             ring=queue.open_queries(journal).ring, open_lanes=lambda _: None,
             in_hand=runner.in_hand,
         )  # fmt: skip
