@@ -51,7 +51,7 @@ def test_the_demo_tells_a_true_story_and_ends_well(tmp_path: Path) -> None:
     process = _start(tmp_path, "--once")
     story, warnings = process.communicate(timeout=60)
     assert process.returncode == 0, story
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30, "a few seconds, where nothing else runs"
     assert warnings == ""
     for scene in SCENES:
         assert scene.title in story

@@ -7,13 +7,16 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import typer
 from docs.fenced import PAGES, ROOT, Block, all_blocks
 
+from engine.cli.app import app
 from engine.daemon.registry import find_actions
 from engine.rules.loading import load
 from engine.rules.secrets import Secrets
 
 _LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]*)?\)")
+_COMMAND = re.compile(r"\brulewave ([a-z]+)(?: ([a-z]+))?")
 _HEAD = """\
 version: 1
 connections:
@@ -63,3 +66,16 @@ def test_the_readme_opens_with_the_two_commands() -> None:
         "make demo",
         "make test",
     ]
+
+
+def test_every_command_that_the_documents_name_exists() -> None:
+    known = typer.main.get_command(app)
+    named = {
+        found
+        for block in (*all_blocks("sh"), *all_blocks("console"))
+        for found in _COMMAND.findall(block.text)
+    }
+    assert len(named) > 5
+    for command, verb in named:
+        found = known.commands[command]
+        assert verb in getattr(found, "commands", {verb: None}), f"rulewave {command} {verb}"

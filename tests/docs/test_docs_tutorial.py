@@ -76,7 +76,7 @@ class Walk:
             assert process.stderr is not None
             next(line for line in process.stderr if "daemon.ready" in line)
         else:
-            _wait_for_port(int(self.mail_port))
+            _wait_for_port(process, int(self.mail_port))
 
     def _run(self, command: str, expected: str) -> None:
         if self._export(command):
@@ -119,11 +119,12 @@ def _pattern(expected: str) -> re.Pattern[str]:
     return re.compile(body + "\n*", re.DOTALL)
 
 
-def _wait_for_port(port: int) -> None:
-    while True:
+def _wait_for_port(process: subprocess.Popen[str], port: int) -> None:
+    while process.poll() is None:
         with suppress(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), timeout=5).close()
             return
+    pytest.fail("the mail catcher ended")
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
