@@ -5,7 +5,7 @@ The same answers whether a command asks the running daemon or opens the journal 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,7 @@ class Desk:
         shown["body"] = mask_private(stored.event.body)
         shown["decision"] = stored.record
         shown["rules"] = await self._outcomes(stored) if stored.record else []
-        shown["runs"] = [_run_line(run) for run in made]
+        shown["runs"] = await self._run_lines(made)
         return shown
 
     async def list_rejected(self, params: Params) -> list[Shown]:
@@ -76,14 +76,14 @@ class Desk:
     async def list_runs(self, params: Params) -> list[Shown]:
         """Runs of all kinds, newest first."""
         found = await self.journal.list(listing.runs(self._wish(params)))
-        return [_run_line(run) for run in found]
+        return await self._run_lines(found)
 
     async def show_run(self, params: Params) -> Shown:
         """One run with all its tries."""
         run = await self._run(params)
         tries = await self.journal.list(listing.attempts_of(run.id))
         return {
-            **_run_line(run),
+            **(await self._run_lines([run]))[0],
             "version": run.version,
             "parent": run.parent,
             "cancelled_by": run.cancelled_by,
@@ -94,7 +94,7 @@ class Desk:
     async def list_followups(self, params: Params) -> list[Shown]:
         """Follow-ups; those that are still to come, unless a state is wished."""
         found = await self.journal.list(listing.followups(self._wish(params)))
-        return [_run_line(run) for run in found]
+        return await self._run_lines(found)
 
     async def cancel_followup(self, params: Params) -> Shown:
         """Cancel a follow-up before it begins."""
@@ -109,7 +109,11 @@ class Desk:
         after = await self._run(params)
         if not done and after.state is not State.RUNNING:
             raise UserError(f"{run.id} can't be cancelled any more: it is {after.state}")
-        return _run_line(after)
+        return (await self._run_lines([after]))[0]
+
+    async def _run_lines(self, found: Sequence[Run]) -> list[Shown]:
+        tries = await self.journal.list(listing.count_tries(run.id for run in found))
+        return [_run_line(run, tries[run.id]) for run in found]
 
     async def _run(self, params: Params) -> Run:
         id = params.get("id", "")
@@ -183,7 +187,7 @@ def _event_line(stored: listing.StoredEvent) -> Shown:
     }
 
 
-def _run_line(run: Run) -> Shown:
+def _run_line(run: Run, tries: int) -> Shown:
     return {
         "id": run.id,
         "rule": run.rule,
@@ -192,7 +196,7 @@ def _run_line(run: Run) -> Shown:
         "state": run.state.value,
         "due": to_iso(run.due),
         "event": run.origin,
-        "tries": run.attempt,
+        "tries": tries,
         "target": run.lane,
         "reason": run.reason,
         "message": run.message,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +89,15 @@ def attempts_of(run: str) -> Op[list[Row]]:
     """All tries of a run's steps, oldest first."""
     rows = yield from ask("attempts_of", of_run=run)
     return [dict(row) for row in rows]
+
+
+def count_tries(runs: Iterable[str]) -> Op[dict[str, int]]:
+    """How many tries there were in each run, of all its steps together."""
+    counted: dict[str, int] = {}
+    for run in runs:
+        row = yield from ask_one("count_tries", of_run=run)
+        counted[run] = row["number"] if row else 0
+    return counted
 
 
 def rejected(most: int) -> Op[list[Row]]:

@@ -246,6 +246,9 @@ _RUNS: dict[str, Any] = {
     "attempts_of": select(attempts)
     .where(attempts.c.run == p("of_run"))
     .order_by(attempts.c.started, attempts.c.number),
+    "count_tries": select(func.count().label("number")).where(
+        attempts.c.run == p("of_run"), attempts.c.number > literal_column("0")
+    ),
     "under_way": select(runs.c.id)
     .where(
         runs.c.state.in_([literal_column("'queued'"), literal_column("'running'")]),

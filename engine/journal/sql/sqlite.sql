@@ -158,6 +158,11 @@ SELECT attempts.run, attempts.path, attempts.number, attempts.started, attempts.
 FROM attempts 
 WHERE attempts.run = :of_run ORDER BY attempts.started, attempts.number
 
+-- name: count_tries (of_run)
+SELECT count(*) AS number 
+FROM attempts 
+WHERE attempts.run = :of_run AND attempts.number > 0
+
 -- name: under_way (after)
 SELECT runs.id 
 FROM runs 
