@@ -151,7 +151,10 @@ def _credential(environ: Mapping[str, str]) -> dict[str, str]:
     file = folder / CREDENTIAL if folder else None
     if file is None or not file.is_file():
         return {}
-    return {"webhook_secret": file.read_text().strip()}
+    try:
+        return {"webhook_secret": file.read_text().strip()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the credential {file} can't be read: {error}") from None
 
 
 def _mistake(error: Any) -> str:

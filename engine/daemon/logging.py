@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -12,6 +12,7 @@ import structlog
 Fact = MutableMapping[str, Any]
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _CONTROL = {number: f"\\x{number:02x}" for number in (*range(32), *range(127, 160))}
+_TRACE_CONTROL = {number: text for number, text in _CONTROL.items() if number != ord("\n")}
 
 
 def configure_logging(
@@ -55,9 +56,13 @@ class _Masker:
         return {key: self._clean(value) for key, value in fact.items() if value is not None}
 
     def _clean(self, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        return self._mask(value) if self._mask else value
+        if isinstance(value, str):
+            return self._mask(value) if self._mask else value
+        if isinstance(value, Mapping):
+            return {self._clean(key): self._clean(item) for key, item in value.items()}
+        if isinstance(value, list | tuple | set):
+            return [self._clean(item) for item in value]
+        return value
 
 
 def _plain(_logger: Any, _method: str, fact: Fact) -> str:
@@ -65,7 +70,7 @@ def _plain(_logger: Any, _method: str, fact: Fact) -> str:
     trace = fact.pop("exception", None)
     rest = " ".join(f"{key}={_shown(value)}" for key, value in fact.items())
     line = f"{moment} {level:<7} {event} {rest}".rstrip()
-    return f"{line}\n{trace}" if trace else line
+    return f"{line}\n{str(trace).translate(_TRACE_CONTROL)}" if trace else line
 
 
 def _shown(value: Any) -> str:

@@ -101,8 +101,13 @@ async def _working(engine: Engine, stop: asyncio.Event) -> AsyncIterator[None]:
 async def _end(
     engine: Engine, stop: asyncio.Event, deciding: asyncio.Task[None], running: asyncio.Task[None]
 ) -> None:
-    """On the stop, end deciding and running, while the listeners end on their own."""
-    await stop.wait()
+    """On the stop, end deciding and running, while the listeners end on their own.
+
+    Where one of the two ends before that, all ends with it: half a daemon would seem well.
+    """
+    told = asyncio.create_task(stop.wait())
+    await asyncio.wait({told, deciding, running}, return_when=asyncio.FIRST_COMPLETED)
+    stop.set()
     engine.stopping.set()
     engine.alarm.stop()
     engine.worker.stop()
@@ -110,8 +115,9 @@ async def _end(
     await asyncio.wait({deciding}, timeout=1)
     for task in (deciding, running):
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    for ended in await asyncio.gather(deciding, running, return_exceptions=True):
+        if isinstance(ended, Exception):
+            raise ended
 
 
 async def _end_runs(engine: Engine, running: asyncio.Task[None]) -> None:
