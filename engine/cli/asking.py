@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.errors import UserError
+from engine.errors import RulewaveError, UserError
 from engine.settings import Places, read_places
 
 _TIMEOUT = 60.0
@@ -25,11 +25,13 @@ def ask(noun: str, verb: str, params: Mapping[str, Any], database: str | None = 
 
     try:
         return _ask_daemon(control_path(places.database), noun, verb, given)
-    except (FileNotFoundError, ConnectionRefusedError):
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         return asyncio.run(_ask_journal(places, noun, verb, given))
     except PermissionError as error:
         message = "the daemon's control socket is open to root and the daemon's own user only"
         raise UserError(message) from error
+    except (OSError, http.client.HTTPException) as error:
+        raise UserError(f"the daemon does not answer: {str(error) or 'no answer'}") from error
 
 
 class _Connection(http.client.HTTPConnection):
@@ -59,7 +61,10 @@ def _ask_daemon(path: Path, noun: str, verb: str, params: Mapping[str, str]) -> 
     finally:
         connection.close()
     if "error" in answer:
-        raise UserError(answer["error"]["message"])
+        message = answer["error"]["message"]
+        if answer["error"]["code"] == "bug":
+            raise RulewaveError(message)
+        raise UserError(message)
     return answer["answer"]
 
 

@@ -11,6 +11,7 @@ from engine.cli.options import AsJson, Database, Id, Key, Most, Since
 from engine.cli.printing import clean, print_facts, print_json, print_table
 
 app = typer.Typer(help="Events: what came in, and what the rules said.", no_args_is_help=True)
+_BEGINNING = 100
 _COLUMNS = ("stored", "id", "type", "subject", "decided")
 _FACTS = ("id", "type", "aliases", "subject", "raised", "stored", "decided")
 
@@ -60,7 +61,9 @@ def list_rejected(most: Most = 100, as_json: AsJson = False, database: Database 
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, ("stored", "code", "body"), "no rejected deliveries")
+        # The beginning tells what it was; --json has it all.
+        shown = [{**row, "body": row["body"][:_BEGINNING]} for row in rows]
+        print_table(shown, ("stored", "code", "body"), "no rejected deliveries")
 
 
 def _flat(value: Any) -> Any:

@@ -9,12 +9,16 @@ from typing import Any
 
 import typer
 
-_CONTROL = {number: f"\\x{number:02x}" for number in (*range(9), *range(11, 32), *range(127, 160))}
+# What moves the cursor, and what turns the direction of writing round.
+_HOSTILE = (*range(127, 160), 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+_CONTROL = {number: f"\\x{number:02x}" for number in (*range(9), *range(11, 32))}
+_CONTROL |= {number: f"\\u{number:04x}" for number in _HOSTILE}
+_IN_JSON = {number: f"\\u{number:04x}" for number in _HOSTILE}
 
 
 def print_json(value: Any) -> None:
-    """Stable JSON, one document."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    """Stable JSON, one document; what a terminal would obey is escaped."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2).translate(_IN_JSON))
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], nothing: str) -> None:
@@ -28,9 +32,10 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], nothi
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:
-    """Name and value, one a line."""
-    width = max(map(len, facts), default=0)
-    for name, value in facts.items():
+    """Name and value, one a line; what is not there is left out."""
+    known = {name: value for name, value in facts.items() if value not in {None, ""}}
+    width = max(map(len, known), default=0)
+    for name, value in known.items():
         typer.echo(f"{name:<{width}}  {clean(value)}")
 
 

@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import typer
 
+from engine.cli.printing import clean
 from engine.clock import SystemClock, to_iso
 from engine.errors import UserError
 from engine.settings import read_places, read_secrets
@@ -48,16 +49,20 @@ def send(
     target = url or _own_url()
     key = read_secrets(secret)[0]
     sent = _all(type, panel, overrides, target, key, count, rate)
-    worst = 200
+    notes: set[str | None] = {None}
+    refused = 0
     for one in _with_progress(sent, count):
-        if one.note and one.status:
+        if one.note not in notes:
             typer.echo(one.note, err=True)
-        if count == 1 or one.status not in _TWO_HUNDREDS:
-            typer.echo(f"{one.event_type}: {one.status} {one.answer}")
-        worst = max(worst, one.status)
+            notes.add(one.note)
+        fine = one.status in _TWO_HUNDREDS
+        refused += not fine
+        if count == 1 or not fine:
+            typer.echo(f"{one.event_type}: {one.status} {clean(one.answer)}")
     if count > 1:
-        typer.echo(f"{count} events sent to {target}")
-    if worst not in _TWO_HUNDREDS:
+        told = f", {refused} of them refused" if refused else f" to {target}"
+        typer.echo(f"{count} events sent{told}")
+    if refused:
         raise typer.Exit(1)
 
 
@@ -76,20 +81,38 @@ def _all(
 def post(type: str, panel: str, overrides: dict[str, Any], url: str, secret: str, now: int) -> Sent:
     """Make, sign and post one sample event."""
     made = sample(type, panel=panel, now=now, overrides=overrides)
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise UserError(f"{url} is no address to post to; write http://host:port/webhook")
-    moment = json.loads(made.body).get("timestamp", to_iso(now))
-    headers = request_headers(made.body, sign(made.body, secret), moment, parts.netloc)
-    status, answer = _post(parts.scheme, parts.netloc, parts.path or "/", headers, made.body)
+    target = _target(url)
+    headers = request_headers(
+        made.body, sign(made.body, secret), _moment(made.body, now), target.netloc
+    )
+    status, answer = _post(target, headers, made.body)
     return Sent(made.event_type, status, answer, made.note)
 
 
-def _post(
-    scheme: str, netloc: str, path: str, headers: list[tuple[str, str]], body: bytes
-) -> tuple[int, str]:
-    kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
-    connection = kind(netloc, timeout=_TIMEOUT)
+def _target(url: str) -> SplitResult:
+    """Where to post; UserError where that is no address."""
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fine = False
+    if not fine or not url.isascii() or not url.isprintable() or " " in url:
+        raise UserError(f"{clean(url)} is no address to post to; write http://host:port/webhook")
+    return parts
+
+
+def _moment(body: bytes, now: int) -> str:
+    """The header's time: that of the body, where it can stand in a header."""
+    said = json.loads(body).get("timestamp")
+    fits = isinstance(said, str) and said.isascii() and said.isprintable()
+    return said if fits else to_iso(now)
+
+
+def _post(target: SplitResult, headers: list[tuple[str, str]], body: bytes) -> tuple[int, str]:
+    secure = target.scheme == "https"
+    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    connection = kind(target.netloc.rpartition("@")[2], timeout=_TIMEOUT)
+    path = urlunsplit(("", "", target.path or "/", target.query, ""))
     try:
         connection.putrequest("POST", path, skip_host=True, skip_accept_encoding=True)
         for name, value in headers:
@@ -98,7 +121,7 @@ def _post(
         response = connection.getresponse()
         return response.status, response.read(65536).decode("utf-8", "replace").strip()
     except (OSError, http.client.HTTPException) as error:
-        raise UserError(f"{scheme}://{netloc}{path} can't be reached: {error}") from error
+        raise UserError(f"{target.geturl()} can't be reached: {error}") from error
     finally:
         connection.close()
 

@@ -41,9 +41,8 @@ def _serve(options: dict[str, Any]) -> None:
     from engine.settings import read_settings
 
     settings = read_settings(os.environ, options)
-    from engine.daemon.logging import configure_logging
-
     from engine.daemon.assembly import make_secrets
+    from engine.daemon.logging import configure_logging
 
     secrets = make_secrets(settings)
     configure_logging(settings.log_format, settings.log_level, secrets.mask)

@@ -39,7 +39,8 @@ def verify(
 
 def _trouble(body: bytes, signature: str, secrets: tuple[str, ...]) -> str | None:
     try:
-        verify_signature([(HEADER, signature.encode())], body, secrets)
+        given = signature.encode("utf-8", "surrogateescape")
+        verify_signature([(HEADER, given)], body, secrets)
     except Refused as refused:
         return str(refused)
     return None

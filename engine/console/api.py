@@ -41,4 +41,8 @@ async def _away(error: JournalUnavailable) -> tuple[dict[str, Any], int]:
 
 
 async def _refused(error: HTTPException) -> tuple[dict[str, Any], int]:
-    return {"error": {"code": "refused", "message": error.name}}, error.code or 500
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return {"error": {"code": "refused", "message": error.name}}, status
+    message = "the daemon failed to answer; its log has the traceback"
+    return {"error": {"code": "bug", "message": message}}, status
