@@ -70,9 +70,11 @@ def from_iso(text: object) -> int | None:
     if not isinstance(text, str) or not _ISO.fullmatch(text):
         return None
     try:
-        return from_datetime(datetime.fromisoformat(_six_digits(text)))
+        moment = from_datetime(datetime.fromisoformat(_six_digits(text)))
+        to_datetime(moment)  # a zone may lead out of the calendar
     except (ValueError, OverflowError):
         return None
+    return moment
 
 
 def _six_digits(text: str) -> str:

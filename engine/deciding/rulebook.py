@@ -33,11 +33,6 @@ class Rulebook:
         found = {rule.id: rule for rule in self._index.find(names)}
         return sorted(found.values(), key=lambda rule: self._order[rule.id])
 
-    def remember(self, rules: Iterable[Rule]) -> None:
-        """Keep older versions at hand."""
-        for rule in rules:
-            self.by_version.setdefault(rule.version, rule)
-
     def lanes(self) -> set[str]:
         """The targets of all steps in force."""
         found: set[str] = {CONTROL_LANE}

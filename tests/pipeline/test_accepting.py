@@ -14,6 +14,7 @@ from panel_deliveries import PanelDelivery, deliveries
 from running.bench import SECRET, START, Bench, body, envelope, open_bench, signed, undecided
 
 from engine.clock import DAY, MINUTE, to_iso
+from engine.console.desk import Desk
 from engine.errors import JournalUnavailable
 from engine.journal import listing
 from engine.model import Delivery
@@ -317,3 +318,25 @@ async def test_a_delivery_is_signed_over_its_very_bytes(tmp_path: Path) -> None:
         other = Delivery(delivery.headers, raw.replace(b" ", b""))
         assert (await bench.pipeline.accept(other)).status == 401
         assert (await bench.pipeline.accept(delivery)).status == 202
+
+
+@pytest.mark.parametrize(
+    "timestamp", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "1969-12-31T00:00:00Z"]
+)
+async def test_an_event_from_the_end_of_all_calendars_can_be_decided_and_listed(
+    tmp_path: Path, timestamp: str
+) -> None:
+    rules = """
+  - id: r
+    on: user.expired
+    do: [{after: {until: timestamp, offset: -1d}, tell: {text: x}}, {tell: {text: y}}]
+"""
+    async with open_bench(tmp_path, rules) as bench:
+        raw = json.dumps({"event": "user.expired", "timestamp": timestamp}).encode()
+        assert (await bench.deliver(raw)).status == 202
+        await bench.settle()
+        desk = Desk(bench.journal, bench.library.book, bench.clock)
+        (event,) = await desk.ask("events", "list", {})
+        assert event["decided"]
+        assert await desk.ask("runs", "list", {})
+        assert await desk.ask("followups", "list", {}) is not None

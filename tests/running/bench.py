@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -271,7 +271,10 @@ async def open_bench(
         for name, spec in ruleset.connections.items()
         if "rate" in spec.raw
     }
-    async with open_journal(f"sqlite:///{folder / 'bench.db'}") as journal:
+    async with AsyncExitStack() as stack:
+        journal = await stack.enter_async_context(open_journal(f"sqlite:///{folder / 'bench.db'}"))
+        for action in actions.values():
+            await action.start(stack)
         library = Library(journal, ruleset, compile_again, clock)
         await library.start()
         limits = IntakeSettings((SECRET,), max_age, max_backlog)
