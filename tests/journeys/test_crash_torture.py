@@ -17,11 +17,12 @@ CLIENTS = 4
 
 
 def _kill_again_and_again(daemon: Daemon, chance: random.Random) -> None:
-    """Each life lasts a moment, which may end before the daemon is even ready."""
+    """Each life lasts a moment; one in four may end before the daemon is even ready."""
     never = threading.Event()
-    for _ in range(KILLS):
-        daemon.start()
-        never.wait(chance.uniform(0.3, 3.2))
+    for life in range(KILLS):
+        begin = daemon.start if life % 4 == 3 else daemon.start_ready
+        begin()
+        never.wait(chance.uniform(0.2, 2.4))
         daemon.kill()
 
 

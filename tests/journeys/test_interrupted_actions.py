@@ -18,6 +18,10 @@ from journeys.harness.ledger import Row, read_ledger, work_left
 from journeys.harness.panel import Panel, make
 from journeys.harness.waiting import until
 
+_LANE = 20
+_MORE_THAN_A_LANE = 30
+_AT_ONCE = 10.0
+"""Seconds; far less than any of the engine's safety nets."""
 _HTTP = """\
 version: 1
 rules:
@@ -113,6 +117,25 @@ def test_a_call_that_hangs_at_a_stop_is_handed_back_and_made_again_with_the_same
         _check_repeated(daemon, sink)
         outcomes = [("do.0", "handed back"), ("do.0", "succeeded"), ("do.1", "succeeded")]
         assert _attempts(daemon) == outcomes
+
+
+def test_a_lane_that_was_full_of_calls_at_a_kill_is_at_work_again_at_once(tmp_path: Path) -> None:
+    with (
+        http.http_sink(_first_hangs) as sink,
+        installed(tmp_path, _HTTP.replace("URL", sink.url)) as daemon,
+    ):
+        daemon.start_ready()
+        panel = Panel(daemon.port)
+        for number in range(_MORE_THAN_A_LANE):
+            panel.deliver(make("user.created", f"user-{number}", f"m{number}"))
+        until(lambda: len(sink.calls) >= _LANE, "a full lane")
+        daemon.kill()
+        sink.mood = http.friendly
+        daemon.start_ready()
+        until(lambda: work_left(daemon.database) == 0, "the journal at rest", _AT_ONCE)
+        assert daemon.stop() == 0
+        runs = read_ledger(daemon.database).runs
+        assert [run["state"] for run in runs] == ["succeeded"] * _MORE_THAN_A_LANE
 
 
 # ------------------------------------------------------------ shell

@@ -70,7 +70,11 @@ class _Handler(BaseHTTPRequestHandler):
     sink: HttpSink
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        if len(content) < int(self.headers["Content-Length"]):
+            self.close_connection = True  # the caller was killed before it had said all
+            return
+        body = json.loads(content)
         call = Call(
             self.path.strip("/"), body["mark"], self.headers["Idempotency-Key"],
             time.time_ns() // 1000, body,
