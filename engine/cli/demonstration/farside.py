@@ -35,8 +35,8 @@ class HttpCall:
     status: int
 
 
-@dataclass(slots=True)
-class FarSide:
+@dataclass
+class FarSide:  # without slots: Python before 3.11.3 stumbles when aiosmtpd looks through them
     """Whatever arrived so far. The first call of one path is turned away, to show a second try."""
 
     mails: list[Mail] = field(default_factory=list)
