@@ -234,6 +234,49 @@ def test_a_broken_rule_is_left_out_and_the_others_work(tmp_path: Path) -> None:
     _tell(Site(tmp_path, rules=broken), story)
 
 
+WITH_CONNECTION = """
+version: 1
+connections:
+  far: {kind: http, url: "http://127.0.0.1:1", rate: 20/s}
+rules:
+  - id: call
+    on: user.created
+    do:
+      - after: 1s
+        do:
+          - http: {post: /x, connection: far}
+            retry: {tries: 1}
+"""
+
+
+def test_a_follow_up_goes_on_with_its_rule_when_that_is_gone_but_not_its_connection(
+    tmp_path: Path,
+) -> None:
+    async def before(running: Running) -> None:
+        for name in ("anna", "ben"):
+            await running.post(_body(name))
+        await running.until("/metrics", 'rulewave_runs{state="pending"} 2.0')
+
+    async def after(running: Running) -> None:
+        await running.until("/metrics", 'rulewave_runs{state="dead"} 2.0')
+
+    _tell(Site(tmp_path, rules=WITH_CONNECTION), before)
+    without = WITH_CONNECTION[: WITH_CONNECTION.index("rules:")] + "rules: []\n"
+    _tell(Site(tmp_path, rules=without), after)
+
+
+def test_a_follow_up_whose_connection_is_gone_is_a_dead_letter(tmp_path: Path) -> None:
+    async def before(running: Running) -> None:
+        await running.post(_body("anna"))
+        await running.until("/metrics", 'rulewave_runs{state="pending"} 1.0')
+
+    async def after(running: Running) -> None:
+        await running.until("/metrics", 'rulewave_runs{state="dead"} 1.0')
+
+    _tell(Site(tmp_path, rules=WITH_CONNECTION), before)
+    _tell(Site(tmp_path, rules="version: 1\nrules: []\n"), after)
+
+
 def test_an_empty_list_of_rules_decides_that_nothing_is_to_be_done(tmp_path: Path) -> None:
     async def story(running: Running) -> None:
         await running.post(_body("anna"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shutil
 import sqlite3
 from contextlib import closing
@@ -54,6 +55,15 @@ def _schema(path: Path) -> dict[str, list[tuple[object, ...]]]:
 @pytest.mark.parametrize("file", sorted(compiling.files()))
 def test_the_sql_files_are_what_compiling_makes(file: str) -> None:
     assert (compiling.FOLDER / file).read_text() == compiling.files()[file]
+
+
+def test_the_program_writes_all_files_anew(tmp_path: Path) -> None:
+    copied = shutil.copytree(compiling.FOLDER.parent, tmp_path / "journal")
+    for file in (copied / "sql").iterdir():
+        file.write_text("outdated")
+    runpy.run_path(str(copied / "compiling.py"), run_name="__main__")
+    for file, text in compiling.files().items():
+        assert (copied / "sql" / file).read_text() == text
 
 
 def test_every_statement_is_there_for_both_databases() -> None:
