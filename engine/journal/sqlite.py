@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -184,11 +184,8 @@ def _translated(error: Exception) -> Exception:
 
 
 def _rollback(database: sqlite3.Connection) -> None:
-    if database.in_transaction:
-        try:
-            database.execute("rollback")
-        except sqlite3.Error:
-            return
+    with suppress(sqlite3.Error):  # it may have rolled back by itself
+        database.execute("rollback")
 
 
 def _answer_with(batch: Sequence[_Call[Any]], error: BaseException) -> None:
