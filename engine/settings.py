@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from engine.addresses import parse_listen, sqlite_path
 from engine.clock import SECOND
 from engine.errors import UserError
 
@@ -49,6 +50,15 @@ def _listed(value: Any) -> Any:
     return value
 
 
+def _checked(read: Callable[[str], object], text: str) -> str:
+    """The text, if it can be read so."""
+    try:
+        read(text)
+    except UserError as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
 Bytes = Annotated[int, BeforeValidator(_bytes)]
 P = TypeVar("P", bound="Places")
 Span = Annotated[int | None, BeforeValidator(_span)]
@@ -67,6 +77,16 @@ class Places(BaseSettings):
     )
     secrets_dir: Path = Field(default=Path("/etc/rulewave/secrets"), description="secret files")
     listen: str = Field(default="127.0.0.1:8787", description="where the panel posts to")
+
+    @field_validator("database")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        return _checked(sqlite_path, value)
+
+    @field_validator("listen")
+    @classmethod
+    def _known_address(cls, value: str) -> str:
+        return _checked(parse_listen, value)
 
     @field_validator("rules")
     @classmethod
@@ -96,6 +116,11 @@ class Settings(Places):
         default="info", description="least level logged"
     )
     allow_private_targets: bool = Field(default=True, description="may rules call private hosts")
+
+    @field_validator("console_listen")
+    @classmethod
+    def _known_console(cls, value: str) -> str:
+        return _checked(parse_listen, value)
 
     @field_validator("max_age", "retention", mode="before")
     @classmethod

@@ -69,11 +69,11 @@ def _ask_daemon(path: Path, noun: str, verb: str, params: Mapping[str, str]) -> 
 
 
 async def _ask_journal(places: Places, noun: str, verb: str, params: Mapping[str, str]) -> Any:
+    from engine.addresses import sqlite_path
     from engine.clock import SystemClock
     from engine.console.desk import Desk
     from engine.daemon.assembly import open_journal
     from engine.deciding.rulebook import Rulebook
-    from engine.journal.opening import sqlite_path
 
     path = sqlite_path(places.database)
     if not path.exists():

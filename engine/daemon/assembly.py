@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from engine.action import Connection, Registry
+from engine.addresses import sqlite_path
 from engine.clock import SECOND, Clock
 from engine.console.app import Readiness
 from engine.console.desk import Desk
@@ -21,7 +22,7 @@ from engine.console.metrics import Metrics, Numbers
 from engine.daemon.registry import find_actions
 from engine.errors import JournalUnavailable, Problem, UserError
 from engine.journal import runs
-from engine.journal.opening import prepare, sqlite_path
+from engine.journal.opening import prepare
 from engine.journal.operations import load_statements
 from engine.journal.sqlite import FileLock, SqliteJournal
 from engine.library import Library

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine.journal.opening import sqlite_path
+from engine.addresses import sqlite_path
 
 
 def control_path(database: str, environ: Mapping[str, str] = os.environ) -> Path:

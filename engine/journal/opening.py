@@ -20,18 +20,6 @@ _ORIGIN = (
 )
 
 
-def sqlite_path(url: str) -> Path:
-    """The file of `sqlite:////var/lib/…` (absolute) or `sqlite:///…` (relative)."""
-    prefix = "sqlite:///"
-    if not url.startswith(prefix) or len(url) == len(prefix):
-        message = (
-            f"the database {url!r} can't be used; write sqlite:////path/to/rulewave.db "
-            "(PostgreSQL comes with a later version)"
-        )
-        raise UserError(message)
-    return Path(url.removeprefix(prefix))
-
-
 def prepare(path: Path) -> None:
     """Bring a journal file to the current schema; UserError where that can't be."""
     try:

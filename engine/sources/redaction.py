@@ -37,7 +37,10 @@ def redact(body: Mapping[str, Any], keep: frozenset[str] = frozenset()) -> dict[
 
 
 def redact_text(text: str, limit: int = 2000) -> str:
-    """The first `limit` characters of what is no JSON, credentials masked as far as they show."""
+    """The first `limit` characters of what is no JSON, for people's eyes alone.
+
+    Credentials and private fields are masked as far as they show.
+    """
     plain = _ESCAPED_LETTER.sub(lambda escape: chr(int(escape[1], 16)), text[:limit])
     return _named_values().sub(rf'\g<name>\g<colon>"{MASK}"', plain)[:limit]
 
@@ -125,12 +128,13 @@ def _plain(name: str) -> str:
 
 @cache
 def _named_values() -> re.Pattern[str]:
-    """A secret name with its value: quoted, quoted within a quoted text, cut short, or bare.
+    """A secret or private name with its value: quoted, quoted within a quoted text, cut short, or bare.
 
     An object or a list that begins there goes with all that follows: where it ends is anybody's
     guess in a text that is no JSON.
     """
-    names = "|".join(map(re.escape, sorted(catalogue.secret_names(), key=len, reverse=True)))
+    hidden = catalogue.secret_names() | catalogue.private_names()
+    names = "|".join(map(re.escape, sorted(hidden, key=len, reverse=True)))
     value = (
         r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)'
         r"|'(?:[^'\\]|\\.)*(?:'|\\?\Z)"

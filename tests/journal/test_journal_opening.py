@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.addresses import sqlite_path
 from engine.errors import UserError
 from engine.journal import migrating
-from engine.journal.opening import HEAD, TOO_NEW, prepare, sqlite_path
+from engine.journal.opening import HEAD, TOO_NEW, prepare
 from engine.journal.sqlite import FileLock
 
 

@@ -190,3 +190,16 @@ def test_commands_need_no_secret_to_know_where_things_lie(monkeypatch: pytest.Mo
     places = read_places({"rules": "mine.yaml", "listen": None})
     assert (places.database, places.rules) == ("sqlite:///here.db", Path("mine.yaml"))
     assert places.listen == "127.0.0.1:8787"
+
+
+def test_addresses_are_judged_with_everything_else() -> None:
+    wrong = {"listen": "nonsense", "console_listen": ":99999", "database": "mysql://x"}
+    with pytest.raises(UserError) as refused:
+        read_settings({}, {"webhook_secret": "s" * 32, **wrong})
+    told = str(refused.value).splitlines()
+    assert [line.partition(" ")[0] for line in told] == [
+        "RULEWAVE_DATABASE",
+        "RULEWAVE_LISTEN",
+        "RULEWAVE_CONSOLE_LISTEN",
+    ]
+    assert "'nonsense' is no address to listen on" in told[1]

@@ -183,3 +183,8 @@ def test_no_depth_of_a_result_is_too_much() -> None:
     while isinstance(stripped, list):
         (stripped,) = stripped
     assert stripped == {}
+
+
+def test_a_rejected_text_does_not_show_the_subscription_link() -> None:
+    text = '{"event":5,"data":{"subscriptionUrl":"https://sub.example.org/abc","shortUuid":"abc"'
+    assert "abc" not in redact_text(text)
