@@ -169,6 +169,17 @@ def test_a_run_taken_in_hand_while_the_others_are_looked_through_is_left_alone(
     office.opened.write(office.handing._recover("nobody"))
 
 
+def test_what_is_lost_is_found_without_a_commit_for_each(office: Office) -> None:
+    office.opened.add(*(run(f"lost{n}", state=State.QUEUED) for n in range(30)))
+    before = office.opened.commits()
+    office.tell(office.handing.reconcile)
+    assert office.opened.commits() == before + 1
+    assert len(office.queued) == 30
+    office.tell(office.handing.reconcile)
+    assert office.opened.commits() == before + 1
+    assert len(office.queued) == 30
+
+
 def _begun(office: Office, **changes: object) -> Run:
     started = run("r", state=State.QUEUED, **changes)
     office.opened.add(started)
