@@ -154,6 +154,25 @@ def test_an_event_walks_the_whole_road_and_is_counted(tmp_path: Path) -> None:
     _tell(Site(tmp_path), story)
 
 
+WAITING = """
+version: 1
+rules:
+  - id: later
+    on: user.created
+    do: [{after: 1h, cancel_on: user.deleted, log: {text: x}}]
+"""
+
+
+def test_runs_that_end_without_a_try_are_counted_too(tmp_path: Path) -> None:
+    async def story(running: Running) -> None:
+        await running.post(_body("anna"))
+        await running.until("/metrics", 'rulewave_runs_total{outcome="succeeded"} 1.0')
+        await running.post(_body("anna", "user.deleted"))
+        await running.until("/metrics", 'rulewave_runs_total{outcome="cancelled"} 1.0')
+
+    _tell(Site(tmp_path, rules=WAITING), story)
+
+
 def test_the_control_socket_is_the_owners_and_goes_with_the_daemon(tmp_path: Path) -> None:
     site = Site(tmp_path)
 
