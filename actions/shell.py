@@ -74,7 +74,7 @@ class ShellParams(Params):
 
     run: Annotated[
         list[_Argument | pydantic.StrictInt],
-        Field(Written.TEXT),
+        Field(Written.ARGV),
         pydantic.Field(
             min_length=1,
             description="The program and its arguments, one item each; no shell reads them.",

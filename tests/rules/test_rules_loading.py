@@ -322,6 +322,12 @@ def test_a_fault_in_the_tests_spoils_no_rule(tmp_path: Path) -> None:
     assert len(loaded.ruleset.rules) == 1
 
 
+def test_a_connection_that_is_not_there_is_one_problem(tmp_path: Path) -> None:
+    text = rule("do: [{fetch: {get: /path, connection: wbe}}]")
+    loaded = load_text(tmp_path, text)
+    assert [problem.code for problem in loaded.problems] == [codes.NO_CONNECTION]
+
+
 def test_with_several_connections_a_step_must_say_which(tmp_path: Path) -> None:
     two = CONNECTED.replace(
         "vars:", "  other: {kind: box, host: y}\n  web: {kind: host, url: z}\nvars:"

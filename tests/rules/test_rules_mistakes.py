@@ -147,6 +147,11 @@ def test_shadow_and_if_late_of_a_clock_come_in_a_later_version(tmp_path: Path) -
             f"per: 5\n{SAY}",
             "5:10: R009 a JMESPath expression is expected, not 5; write it as a text",
         ),
+        (f"if: user.email\n{SAY}", '5:5: R007 there is no key "if" here; did you mean "when"?'),
+        (
+            f"enabled: false\n{SAY}",
+            '5:5: R007 there is no key "enabled" here; did you mean "mode"?',
+        ),
         (f"mode: on\n{SAY}", '5:11: R009 mode is live or off, not "on"'),
         (f"tags: [5]\n{SAY}", "5:12: R009 tags holds texts, not 5"),
         (f"tags: 5\n{SAY}", "5:11: R009 tags holds texts, not 5"),
