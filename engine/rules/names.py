@@ -55,7 +55,7 @@ def check_keys(
         if key in later and key not in known:
             not_yet(report.at(key), key)
         elif key not in known:
-            meant = OTHER_WORDS.get(key.lower())
+            meant = OTHER_WORDS.get(key.lower(), "")
             hint = f'did you mean "{meant}"?' if meant in known else did_you_mean(key, known)
             message = f'there is no key "{shortened(key)}" here'
             report.at(key).error(codes.UNKNOWN_KEY, message, hint, key=True)
