@@ -119,7 +119,10 @@ class Action(ABC, Generic[P]):
         return True
 
     def target(self, connection: str | None, origin: str | None) -> str:
-        """Which lane and rate a step belongs to: its connection, else its host, else the action."""
+        """Which lane and rate a step belongs to: its connection, else its host, else the action.
+
+        `origin` is the host of its URL, or of a program its beginning that no value can change.
+        """
         return connection or origin or self.name
 
     async def start(self, stack: AsyncExitStack) -> None:

@@ -17,7 +17,7 @@ from engine.rules.compiling import check_name, compile_expression
 from engine.rules.marks import LITERAL, slot_of
 from engine.rules.mistakes import messages_of, report_mistakes
 from engine.rules.model import SecretSource
-from engine.rules.programs import open_items
+from engine.rules.programs import fixed_beginning, open_items
 from engine.rules.report import Path, Report
 from engine.rules.secrets import Secrets
 from engine.rules.templates import Inspection, Template, inspect, is_template
@@ -66,7 +66,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class CompiledParameters:
-    """The parameters of one step. `authority` is the host of its URL, where it has one."""
+    """The parameters of one step. `authority` is whom it speaks to: the host of its URL, or its program."""
 
     name: str
     model: type[Params]
@@ -160,6 +160,7 @@ class ValueCompiler:
             return Entries(self.fields(raw, models, inner, report, at))
         if isinstance(raw, list):
             if mark.written is Written.ARGV:
+                self.authorities.append(fixed_beginning(raw))
                 for number, message, hint in open_items(raw):
                     report.at(number).error(codes.OPEN_PROGRAM, message, hint)
             items = enumerate(raw)

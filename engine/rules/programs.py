@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import Any
 
 from engine.rules.templates import inspect, is_template
@@ -39,6 +40,11 @@ def open_items(run: Sequence[Any]) -> Iterator[tuple[int, str, str]]:
             right = f"""[{item}, {run[script - 1]}, '… "$1"', x, "{{{{ … }}}}"]"""
             yield script, message, f"hand the value over beside it: {right}, or in env"
             return
+
+
+def fixed_beginning(run: Sequence[Any]) -> str:
+    """The program and the arguments behind it up to the first that a value could change."""
+    return " ".join(str(item) for item in takewhile(_fixed, run))
 
 
 def _fixed(item: Any) -> bool:

@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
+from actions.shell import Shell
+from engine.rules.parameters import Terms, compile_parameters
 from engine.rules.programs import open_items
+from engine.rules.report import Report
+from engine.rules.secrets import Secrets
 
 NAME = "{{ user.username }}"
 
@@ -45,3 +49,19 @@ def test_an_item_that_decides_what_runs_is_open(run: list[Any], number: int) -> 
 )
 def test_arguments_may_hold_values(run: list[Any]) -> None:
     assert list(open_items(run)) == []
+
+
+@pytest.mark.parametrize(
+    ("run", "target"),
+    [
+        (["backup"], "shell backup"),
+        (["sh", "a.sh", NAME, "x"], "shell sh a.sh"),
+        (["sh", "-c", "x\ny", 5], "shell sh -c x\\ny 5"),
+        (["x" * 100], "shell " + "x" * 74),
+    ],
+)
+def test_each_program_waits_in_a_lane_of_its_own(run: list[Any], target: str) -> None:
+    terms = Terms(Secrets(None, None, {}))
+    found = compile_parameters(Shell(), {"run": run}, terms, Report())
+    assert found is not None
+    assert Shell().target(None, found.authority) == target
