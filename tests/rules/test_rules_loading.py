@@ -99,7 +99,7 @@ def test_follow_ups_nest_and_their_paths_tell_where(tmp_path: Path) -> None:
         """
 do:
   - after: 3d
-    cancel_on: [user.renewed, {on: [user.deleted, "user.x*"], when: user.email == origin.user.email}]
+    cancel_on: [user.renewed, {on: [user.deleted, "user.exp*"], when: user.email == origin.user.email}]
     when: user.email
     say: {text: hi}
     id: inner
@@ -117,7 +117,7 @@ do:
     assert [cancel.pattern for cancel in first.cancel_on] == [
         "user.renewed",
         "user.deleted",
-        "user.x*",
+        "user.exp*",
     ]
     assert first.cancel_on[0].when is None
     assert first.cancel_on[1].when is first.cancel_on[2].when is not None
