@@ -99,15 +99,18 @@ async def serve(
     *,
     stop: Stop,
     grace: float = 3.0,
+    on_serving: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve an ASGI application on listening sockets, which it takes over, until `stop` is set.
 
     Then nothing is accepted any more, idle connections close, and requests under way get `grace`
     seconds; whatever they do, the application's own shutdown runs and the call returns within
-    three seconds more. An error of the server before that is raised.
+    three seconds more. An error of the server before that is raised. `on_serving` is called once
+    the application has started and every socket is served.
     """
     http1.install()
-    doors = [Door(listening, connections_allowed()) for listening in sockets]
+    serves = _after(len(sockets), on_serving)
+    doors = [Door(listening, connections_allowed(), serves) for listening in sockets]
     requests = _Requests(app)
     ending = asyncio.Event()
     serving = asyncio.create_task(
@@ -126,6 +129,19 @@ async def serve(
             await _end(serving, doors, requests, grace)
     if not told:
         serving.result()
+
+
+def _after(calls: int, then: Callable[[], None]) -> Callable[[], None]:
+    """Something that calls `then` when it is called for the last of so many times."""
+    left = calls
+
+    def once_more() -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            then()
+
+    return once_more
 
 
 async def _told(stop: Stop, serving: asyncio.Task[None]) -> bool:
