@@ -68,6 +68,11 @@ class Door(socket.socket):
             next(iter(self._inside)).end()
         return Connection(accepted, self._inside), address
 
+    @property
+    def awaits(self) -> bool:
+        """Whether a connection was taken that nothing was read from yet."""
+        return not all(connection.heard for connection in self._inside)
+
     def end_connections(self) -> None:
         """Close all connections: who waits to read or write them is told that they are over."""
         for connection in tuple(self._inside):
@@ -81,7 +86,14 @@ class Connection(socket.socket):
         kind = (accepted.family, accepted.type, accepted.proto)
         super().__init__(*kind, fileno=accepted.detach())
         self._inside = inside
+        self.heard = False
         inside[self] = None
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        """Receive, as `socket.recv`."""
+        data = super().recv(bufsize, flags)
+        self.heard = True
+        return data
 
     def end(self) -> None:
         """Shut both ways down. The event loop sees it, and closes in its own order."""
