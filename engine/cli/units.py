@@ -155,7 +155,8 @@ def _needed(installation: Installation) -> list[str]:
 
 
 def _credential(installation: Installation, name: str) -> str:
-    return _word(f"{name}:{installation.secrets_dir / name}")
+    # systemd takes what is behind the colon as it stands: quotes would become part of it.
+    return _percent(_printable(f"{name}:{installation.secrets_dir / name}"))
 
 
 def _whom(installation: Installation) -> Iterator[str]:

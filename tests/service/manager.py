@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -85,6 +86,13 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     """SIGTERM, and a good end."""
     process.terminate()
     assert process.wait(PATIENCE) == 0
+
+
+def newest(place: Place, event: str) -> dict[str, str]:
+    """The newest fact of that name in the daemon's log."""
+    facts = [json.loads(line) for line in (place.folder / "daemon.log").read_text().splitlines()]
+    found: dict[str, str] = next(fact for fact in reversed(facts) if fact["event"] == event)
+    return found
 
 
 class Held:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import time
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 from cli.commands import Place
 from journeys.harness.waiting import until
 from ledgers import Gate, ledger
-from service.manager import mailbox, serving, stop
+from service.manager import mailbox, newest, serving, stop
 
 from engine.daemon.heartbeat import feed, writer_answers
 from engine.daemon.notify import Notifier
@@ -54,7 +53,7 @@ def test_the_status_counts_dead_letters(tmp_path: Path) -> None:
         place = _place(tmp_path)
         with serving(place, NOTIFY_SOCKET=manager.address) as daemon:
             manager.until("READY=1")
-            place.more["RULEWAVE_LISTEN"] = _fact(tmp_path, "daemon.ready")["intake"]
+            place.more["RULEWAVE_LISTEN"] = newest(place, "daemon.ready")["intake"]
             assert place.call("send", "user.limited").code == 0
             dead = ("runs", "list", "--state", "dead", "--json")
             until(lambda: place.call(*dead).json, "a dead letter")
@@ -96,7 +95,7 @@ def test_programs_inherit_nothing_that_systemd_told_the_daemon(tmp_path: Path) -
         }  # fmt: skip
         with serving(place, **told) as daemon:
             manager.until("READY=1")
-            place.more["RULEWAVE_LISTEN"] = _fact(tmp_path, "daemon.ready")["intake"]
+            place.more["RULEWAVE_LISTEN"] = newest(place, "daemon.ready")["intake"]
             assert place.call("send", "user.created").code == 0
             until((tmp_path / "environment").exists, "the program's end")
             stop(daemon)
@@ -201,9 +200,3 @@ def test_a_journal_that_cannot_store_answers_too(tmp_path: Path) -> None:
     with ledger(tmp_path) as book:
         book.journal.close()
         assert asyncio.run(writer_answers(book.journal, 20))
-
-
-def _fact(folder: Path, event: str) -> dict[str, str]:
-    facts = [json.loads(line) for line in (folder / "daemon.log").read_text().splitlines()]
-    found: dict[str, str] = next(fact for fact in reversed(facts) if fact["event"] == event)
-    return found

@@ -3,54 +3,20 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
-from collections.abc import Mapping
 from configparser import ConfigParser
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cli.commands import Done, Place
+from service.units import INSTALLED, score, verify, written
 
 from engine.cli.units import CONSOLE, INTAKE, SERVICE, Installation, doubts, render
 from engine.daemon.paths import find_control
 from engine.errors import UserError
 
 _ALLOWED = 1.5
-_SCORE = re.compile(r"exposure level for \S+: ([\d.]+)")
-_INSTALLED = Installation(
-    command=(str(Path(sys.executable).with_name("rulewave")),),
-    program_folders=(Path("/opt/rulewave"),),
-    rules=Path("/etc/rulewave/rules.yaml"),
-    database=Path("/var/lib/rulewave/rulewave.db"),
-    secrets_dir=Path("/etc/rulewave/secrets"),
-    secrets=("webhook_secret", "smtp_password"),
-    listen="127.0.0.1:8787",
-    console_listen="127.0.0.1:8788",
-)
-
-
-def _written(folder: Path, files: Mapping[str, str]) -> list[str]:
-    for name, text in files.items():
-        (folder / name).write_text(text)
-    return [str(folder / name) for name in files]
-
-
-def _verify(*files: str) -> tuple[int, str]:
-    done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", *files], capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    return done.returncode, done.stdout + done.stderr
-
-
-def _score(service: str) -> float:
-    done = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--no-pager", service],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return float(_SCORE.findall(done.stdout)[0])
 
 
 def _lines(text: str) -> list[str]:
@@ -60,27 +26,27 @@ def _lines(text: str) -> list[str]:
 @pytest.mark.parametrize(
     "installation",
     [
-        _INSTALLED,
-        replace(_INSTALLED, user="root"),
-        replace(_INSTALLED, user="nobody", database=Path("/srv/rulewave/rulewave.db")),
-        replace(_INSTALLED, listen="[::1]:8787", console_listen="unix:/run/rulewave console.sock"),
-        replace(_INSTALLED, rules=Path('/etc/100% "my" rules/$HOME \\ rules.yaml')),
-        replace(_INSTALLED, secrets_dir=Path("/etc/my secrets"), rules=Path("/home/me/rules")),
+        INSTALLED,
+        replace(INSTALLED, user="www-data"),
+        replace(INSTALLED, user="www-data", database=Path("/srv/rulewave/rulewave.db")),
+        replace(INSTALLED, listen="[::1]:8787", console_listen="unix:/run/rulewave console.sock"),
+        replace(INSTALLED, rules=Path('/etc/100% "my" rules/$HOME \\ rules.yaml')),
+        replace(INSTALLED, secrets_dir=Path("/etc/my secrets"), rules=Path("/home/me/rules")),
     ],
     ids=["usual", "user", "elsewhere", "addresses", "odd-names", "spaces"],
 )
 def test_systemd_finds_nothing_wrong_with_the_units_and_their_sandbox_is_tight(
     installation: Installation, tmp_path: Path
 ) -> None:
-    service, *sockets = _written(tmp_path, render(installation))
-    assert _verify(service, *sockets) == (0, "")
-    assert _score(service) <= _ALLOWED
+    service, *sockets = written(tmp_path, render(installation))
+    assert verify(service, *sockets) == (0, "")
+    assert float(score(service)) <= _ALLOWED
 
 
 def test_a_mistake_in_a_unit_would_be_found(tmp_path: Path) -> None:
-    files = render(_INSTALLED)
+    files = render(INSTALLED)
     files[SERVICE] = files[SERVICE].replace("KillMode=mixed", "KillMode=gently")
-    assert "KillMode" in _verify(*_written(tmp_path, files))[1]
+    assert "kill mode" in verify(*written(tmp_path, files))[1]
 
 
 def test_the_units_name_the_paths_of_this_installation(tmp_path: Path) -> None:
@@ -135,14 +101,14 @@ def test_the_secrets_themselves_are_not_in_the_units(tmp_path: Path) -> None:
 
 
 def test_the_service_is_restarted_except_where_a_person_must_mend_something() -> None:
-    service = render(_INSTALLED)[SERVICE]
+    service = render(INSTALLED)[SERVICE]
     for line in ("Type=notify", "Restart=always", "RestartPreventExitStatus=1 2", "WatchdogSec=30"):
         assert line in _lines(service)
     assert service.index("StartLimitIntervalSec=0") < service.index("[Service]")
 
 
 def test_a_database_outside_of_the_state_folder_needs_an_owner() -> None:
-    elsewhere = replace(_INSTALLED, database=Path("/srv/rulewave.db"))
+    elsewhere = replace(INSTALLED, database=Path("/srv/rulewave.db"))
     with pytest.raises(UserError, match="--user"):
         render(elsewhere)
     assert "ReadWritePaths=/srv" in _lines(render(replace(elsewhere, user="nobody"))[SERVICE])
@@ -151,7 +117,7 @@ def test_a_database_outside_of_the_state_folder_needs_an_owner() -> None:
 @pytest.mark.parametrize("listen", ["fd://3", "panel.example.org:8787", "127.0.0.1:0"])
 def test_an_address_that_a_socket_unit_cannot_have_is_refused(listen: str) -> None:
     with pytest.raises(UserError, match=f"can't listen on {listen}"):
-        render(replace(_INSTALLED, listen=listen))
+        render(replace(INSTALLED, listen=listen))
 
 
 @pytest.mark.parametrize(
@@ -164,24 +130,30 @@ def test_an_address_that_a_socket_unit_cannot_have_is_refused(listen: str) -> No
     ],
 )
 def test_addresses_are_written_as_systemd_reads_them(listen: str, stream: str) -> None:
-    text = render(replace(_INSTALLED, listen=listen))[INTAKE]
+    text = render(replace(INSTALLED, listen=listen))[INTAKE]
     assert f"ListenStream={stream}" in _lines(text)
+
+
+def test_a_credential_is_written_as_systemd_reads_it() -> None:
+    spaced = replace(INSTALLED, secrets_dir=Path("/etc/my 5% secrets"))
+    line = "LoadCredential=smtp_password:/etc/my 5%% secrets/smtp_password"
+    assert line in _lines(render(spaced)[SERVICE])
 
 
 def test_a_line_break_in_a_path_is_refused() -> None:
     with pytest.raises(UserError, match="unit file"):
-        render(replace(_INSTALLED, rules=Path("/etc/a\nExecStart=/bin/sh")))
+        render(replace(INSTALLED, rules=Path("/etc/a\nExecStart=/bin/sh")))
 
 
 def test_an_installation_that_the_service_cannot_see_is_doubted() -> None:
     hidden = replace(
-        _INSTALLED, program_folders=(Path("/home/anna/rulewave"),), rules=Path("/tmp/rules.yaml")
+        INSTALLED, program_folders=(Path("/home/anna/rulewave"),), rules=Path("/tmp/rules.yaml")
     )
     home, temporary = doubts(hidden)
     assert "/home/anna/rulewave is in a home folder" in home
     assert "/tmp/rules.yaml is in a temporary folder" in temporary
     assert len(list(doubts(replace(hidden, user="anna")))) == 1
-    assert list(doubts(_INSTALLED)) == []
+    assert list(doubts(INSTALLED)) == []
     assert "ProtectHome=read-only" in _lines(render(hidden)[SERVICE])
 
 
