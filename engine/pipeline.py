@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from engine.clock import Clock
-from engine.deciding.batch import Batch, Decision, Prepared, Waiting, Wish, undecidable
+from engine.deciding.batch import Batch, Cancel, Decision, Prepared, Waiting, Wish, undecidable
 from engine.deciding.planning import identifier
 from engine.errors import JournalUnavailable
 from engine.journal import events, runs
@@ -46,7 +46,7 @@ class Pipeline:
 
     Attributes:
         stored: the doorbell: set when an event was stored.
-        on_planned: told which runs a decision made, after they are committed.
+        on_planned: told which runs a decision made or cancelled, after that is committed.
     """
 
     journal: SqliteJournal
@@ -161,17 +161,24 @@ class Pipeline:
 
     async def _decide(self, batch: Batch, facts: Sequence[Facts]) -> list[Decision]:
         kinds = await self.library.watch_kinds()
-        prepared = [batch.prepare(item, kinds) for item in facts]
-        prepared = [await self._with_later(item) for item in prepared]
+        pace = _Pace()
+        decided: dict[int, Decision] = {}
+        prepared: list[Prepared] = []
+        for item in facts:
+            try:
+                prepared.append(await self._with_later(batch.prepare(item, kinds)))
+            except JournalUnavailable:
+                raise
+            except Exception as error:  # ours; one event's trouble must not stop the others
+                log.exception("event.could_not_decide", event_id=item.event.id)
+                decided[item.event.seq] = _undecidable(batch, item.event, error)
+            await pace.rest()
         waiting = await self._find_waiting(batch, prepared)
-        decisions = []
-        began = time.perf_counter()
-        for item in prepared:
-            decisions.append(_guarded(batch, item, waiting.get(item.facts.event.seq, ())))
-            if time.perf_counter() - began > _SLICE:  # the intake shares this loop
-                await asyncio.sleep(0)
-                began = time.perf_counter()
-        return decisions
+        for ready in prepared:
+            seq = ready.facts.event.seq
+            decided[seq] = _guarded(batch, ready, waiting.get(seq, ()))
+            await pace.rest()
+        return [decided[item.event.seq] for item in facts]
 
     async def _with_later(self, prepared: Prepared) -> Prepared:
         """Events that overtook this one may cancel what it plans."""
@@ -208,10 +215,7 @@ class Pipeline:
             planned = [_due_now(plan, batch.now) for plan in _planned(batch, decision)]
             made += yield from runs.add(planned)
             for cancel in decision.cancels:
-                yield from runs.cancel(
-                    cancel.run, by=cancel.by, reason="cancelled_by_event",
-                    message=cancel.message, now=batch.now,
-                )  # fmt: skip
+                made += yield from _cancel(cancel, batch.now)
         yield from self.enqueue(
             DueRun(run.id, run.lane, run.priority, run.cursor, run.attempt)
             for run in made
@@ -228,13 +232,37 @@ class Pipeline:
         self.on_planned(made)
 
 
+def _cancel(cancel: Cancel, now: int) -> Op[list[Run]]:
+    """The run as it ended; [] where it could not be cancelled any more."""
+    done = yield from runs.cancel(
+        cancel.run, by=cancel.by, reason="cancelled_by_event", message=cancel.message, now=now
+    )
+    ended = (yield from runs.by_id(cancel.run)) if done else None
+    return [ended] if ended else []
+
+
+class _Pace:
+    """Lets the intake have the loop in between: both share it."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+
+    async def rest(self) -> None:
+        if time.perf_counter() - self._began > _SLICE:
+            await asyncio.sleep(0)
+            self._began = time.perf_counter()
+
+
 def _guarded(batch: Batch, prepared: Prepared, waiting: Sequence[Waiting]) -> Decision:
     try:
         return batch.decide(prepared, waiting)
     except Exception as error:  # ours; one event's trouble must not stop the others
-        event = prepared.facts.event
-        log.exception("event.could_not_decide", event_id=event.id)
-        return undecidable(event, f"{type(error).__name__}: {error}", batch.now)
+        log.exception("event.could_not_decide", event_id=prepared.facts.event.id)
+        return _undecidable(batch, prepared.facts.event, error)
+
+
+def _undecidable(batch: Batch, event: Event, error: Exception) -> Decision:
+    return undecidable(event, f"{type(error).__name__}: {error}", batch.now)
 
 
 def _planned(batch: Batch, decision: Decision) -> list[PlannedRun]:

@@ -21,10 +21,11 @@ from engine.journal import events, runs
 from engine.journal.operations import Op
 from engine.journal.sqlite import SqliteJournal
 from engine.library import Library
-from engine.model import Facts, PlannedRun, Reason, Run, State, Verdict
+from engine.model import Event, Facts, PlannedRun, Reason, Run, State, Verdict, Watch
 from engine.queue.jobs import Enqueue, Job
 from engine.rules.model import ActionStep, Rule, Step
 from engine.rules.parameters import NoRecipient
+from engine.rules.patterns import matches
 from engine.rules.secrets import Secrets
 from engine.running.recording import Change, Ended, record
 from engine.running.retries import Tried, after_try, end
@@ -109,6 +110,7 @@ class Runner:
         waited = False
         while (scene := await self._scene(job)) is not None:
             if (ended := _unwanted(scene, self.clock.now(), waited=waited)) is not None:
+                ended = replace(ended, message=self._fit(scene, ended.message or ""))
                 await self._record(Change(scene.run, ended))
                 return
             step = scene.step
@@ -188,7 +190,7 @@ class Runner:
         repeat = action.safe_to_repeat(params)
         if step.if_unknown is not None:
             repeat = step.if_unknown == "repeat"
-        tried = self._clean(await self._attempt(scene, step, params, begun, repeat=repeat))
+        tried = self._clean(scene, await self._attempt(scene, step, params, begun, repeat=repeat))
         after = after_try(begun, step, tried, now=self.clock.now(), repeat_unknown=repeat)
         failure = tried.failure
         ended = Ended(
@@ -217,7 +219,7 @@ class Runner:
             attempt=run.attempt,
             timeout=timeout if step.timeout is None else step.timeout / SECOND,
             allow_private=self.allow_private,
-            mask=partial(_fit_for_log, scene.facts.event.body, self.secrets),
+            mask=partial(self._fit, scene),
         )
 
         async def mark() -> None:
@@ -225,23 +227,27 @@ class Runner:
 
         return await self.trier.attempt(action, params, call, None if repeat else mark)
 
-    def _clean(self, tried: Tried) -> Tried:
+    def _clean(self, scene: Scene, tried: Tried) -> Tried:
         """Secrets leave a result and a message before anything is stored."""
         failure = tried.failure
         if failure is not None:
-            failure.message = self.secrets.mask(failure.message)
+            failure.message = self._fit(scene, failure.message)
             return tried
         return replace(tried, result=self.secrets.mask_value(strip_secrets(tried.result)))
 
+    def _fit(self, scene: Scene, text: str) -> str:
+        """A text as it may be logged and shown: neither secrets nor private values in it."""
+        return self.secrets.mask(mask_texts(text, private_values(scene.facts.bodies)))
+
     async def _skip(self, scene: Scene, step: ActionStep, reason: str, why: str) -> None:
-        ended = Ended(step.path, 0, "skipped", str(reason), self.secrets.mask(why))
+        ended = Ended(step.path, 0, "skipped", str(reason), self._fit(scene, why))
         skipped = replace(scene.run, cursor=scene.run.cursor + 1, attempt=0, delayed=False)
         await self._go_on(scene, skipped, ended)
 
     async def _fail(self, scene: Scene, step: ActionStep, reason: str, message: str) -> None:
         """A step failed before its try: no other try would help."""
         run, now = scene.run, self.clock.now()
-        failure = ActionFailed(self.secrets.mask(message), reason=str(reason))
+        failure = ActionFailed(self._fit(scene, message), reason=str(reason))
         after = after_try(run, step, Tried(failure=failure), now=now, repeat_unknown=True)
         ended = Ended(step.path, 0, after.outcome, failure.reason, failure.message)
         if after.go_on:
@@ -270,7 +276,8 @@ class Runner:
         of_subject = origin.subject is not None and scene.rule.per.text == ""
         later = events.later_of_subject if of_subject else events.later_of_all
         found = later(origin, before=_ALL if undecided is None else undecided)
-        known = await self.journal.read(events.around_each(found))
+        watches = [watch for child in made.children for watch in child.watches]
+        known = await self.journal.read(events.around_each(found, partial(_may_cancel, watches)))
         batch = Batch(self.library.book, self.clock.now())
         happenings = [batch.happening(facts) for facts in known]
         return [
@@ -335,8 +342,10 @@ def _unwanted(scene: Scene, now: int, *, waited: bool) -> Run | None:
     return None
 
 
-def _fit_for_log(body: Mapping[str, Any], secrets: Secrets, text: str) -> str:
-    return secrets.mask(mask_texts(text, private_values(body)))
+def _may_cancel(watches: Sequence[Watch], event: Event) -> bool:
+    """By its names alone: what is known around an event costs several questions."""
+    names = event.names or (event.type,)
+    return any(matches(watch.pattern, name) for watch in watches for name in names)
 
 
 def _run_and_facts(id: str) -> Op[tuple[Run | None, Facts | None]]:

@@ -106,6 +106,14 @@ def _events() -> None:
         sqlite_where=sa.text("decided is null"),
         postgresql_where=sa.text("decided is null"),
     )
+    op.create_index(
+        "events_waiting",
+        "events",
+        ["stored"],
+        unique=False,
+        sqlite_where=sa.text("decided is null"),
+        postgresql_where=sa.text("decided is null"),
+    )
 
 
 def _rejected() -> None:
@@ -176,6 +184,10 @@ def _runs() -> None:
         sa.UniqueConstraint("origin", "rule", "path", "generation", name="runs_once"),
         sqlite_autoincrement=True,
     )
+    _run_indexes()
+
+
+def _run_indexes() -> None:
     op.create_index(
         "runs_due",
         "runs",
