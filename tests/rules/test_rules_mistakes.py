@@ -28,7 +28,6 @@ def wrong(tmp_path: Path, body: str) -> list[str]:
         "cancel_on",
         "priority",
         "ttl",
-        "on_failure",
         "was",
     ],
 )

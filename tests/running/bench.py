@@ -35,6 +35,7 @@ from engine.rules.ruling import Shared, compile_rule
 from engine.rules.secrets import Secrets
 from engine.running.alarm import Alarm
 from engine.running.handing import HandOver
+from engine.running.pausing import Pausing
 from engine.running.recording import hand_over
 from engine.running.runner import Runner
 from engine.sources.samples import sample
@@ -280,7 +281,7 @@ async def open_bench(
         limits = IntakeSettings((SECRET,), max_age, max_backlog)
         pipeline = Pipeline(journal, library, clock, limits, queue.enqueue)
         runner = Runner(
-            journal, library, actions, secrets, clock, queue.enqueue,
+            journal, library, actions, secrets, clock, queue.enqueue, Pausing(journal, clock),
             connect=lambda name: resolve(ruleset.connections[name], secrets, ruleset.vars),
             wait_until=wait_until,
             rates=rates.get,
@@ -288,11 +289,12 @@ async def open_bench(
         handing = HandOver(
             journal, Alarm(clock), clock, queue.enqueue, queue.has_job, queue.lanes,
             ring=queue.open_queries(journal).ring, open_lanes=lambda _: None,
-            in_hand=runner.in_hand,
+            in_hand=runner.in_hand, rule=library.version,
         )  # fmt: skip
         bench = Bench(clock, journal, library, pipeline, runner, handing, tell)
         pipeline.on_planned = runner.on_change = bench.changed.extend
         await pipeline.start()
+        await runner.pausing.start()
         await handing.reconcile()
         yield bench
 
