@@ -191,9 +191,8 @@ def _join(
         rule=library.version,
     )  # fmt: skip
     metrics = Metrics()
-    pipeline.on_planned = handing.notice
+    pipeline.on_planned = runner.on_change = _reporter(handing.notice, metrics)
     pausing.on_due = handing.poke
-    runner.on_change = _reporter(handing.notice, metrics)
     desk = Desk(journal, library.book, clock, on_replayed=_waker(pipeline, handing))
     return Engine(
         settings, journal, pipeline, worker, runner, handing,

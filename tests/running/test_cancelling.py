@@ -14,6 +14,18 @@ from engine.model import State
 
 pytestmark = pytest.mark.anyio
 
+Happening = tuple[str, str, dict[str, Any]]
+
+
+async def told_after(folder: Path, rules: str, *happenings: Happening) -> list[str]:
+    """What was told in the end, where these events arrived and were decided one after the other."""
+    async with open_bench(folder, rules) as bench:
+        for type, raised, fields in happenings:
+            await bench.event(type, raised=raised, **fields)
+            await bench.settle()
+        await bench.until("3h")
+        return bench.texts
+
 
 async def test_a_cancelling_event_calls_the_follow_up_off_and_says_so(tmp_path: Path) -> None:
     async with open_bench(tmp_path, BACK) as bench:
@@ -138,15 +150,10 @@ async def test_a_key_of_ones_own_finds_its_cancellers(tmp_path: Path, per: str, 
     {per}
     do: [{{after: 1h, cancel_on: user.enabled, tell: {{text: "{{{{ user.key }}}}"}}}}]
 """
-    async with open_bench(tmp_path, rules) as bench:
-        origin = ("user.expired", "1m", {"username": "anna"})
-        canceller = ("user.enabled", "2m", {"username": "boris"})
-        events = [origin, canceller] if order == "later" else [canceller, origin]
-        for type, raised, fields in events:
-            await bench.event(type, raised=raised, **fields)
-            await bench.settle()
-        await bench.until("3h")
-        assert bench.texts == []
+    origin: Happening = ("user.expired", "1m", {"username": "anna"})
+    canceller: Happening = ("user.enabled", "2m", {"username": "boris"})
+    events = [origin, canceller] if order == "later" else [canceller, origin]
+    assert await told_after(tmp_path, rules, *events) == []
 
 
 @pytest.mark.parametrize("order", ["later", "earlier"])
@@ -157,14 +164,13 @@ async def test_another_key_of_ones_own_does_not_cancel(tmp_path: Path, order: st
     per: user.tag
     do: [{after: 1h, cancel_on: user.enabled, tell: {text: "{{ key }}"}}]
 """
-    async with open_bench(tmp_path, rules) as bench:
-        origin = ("user.expired", "1m", {"tag": "A"})
-        others = [("user.enabled", "2m", {"tag": "B"}), ("user.enabled", "3m", {"tag": None})]
-        for type, raised, fields in [origin, *others] if order == "later" else [*others, origin]:
-            await bench.event(type, raised=raised, **fields)
-            await bench.settle()
-        await bench.until("3h")
-        assert bench.texts == ["A"]
+    origin: Happening = ("user.expired", "1m", {"tag": "A"})
+    others: list[Happening] = [
+        ("user.enabled", "2m", {"tag": "B"}),
+        ("user.enabled", "3m", {"tag": None}),
+    ]
+    events = [origin, *others] if order == "later" else [*others, origin]
+    assert await told_after(tmp_path, rules, *events) == ["A"]
 
 
 async def test_events_without_subject_cancel_by_the_one_key_for_all(tmp_path: Path) -> None:
@@ -173,12 +179,9 @@ async def test_events_without_subject_cancel_by_the_one_key_for_all(tmp_path: Pa
     on: service.panel_started
     do: [{after: 1h, cancel_on: service.login_attempt_success, tell: {text: nobody came}}]
 """
-    async with open_bench(tmp_path, rules) as bench:
-        await bench.event("service.login_attempt_success", raised="2m")
-        await bench.settle()
-        await bench.event("service.panel_started", raised="1m")
-        await bench.until("3h")
-        assert bench.texts == []
+    canceller: Happening = ("service.login_attempt_success", "2m", {})
+    origin: Happening = ("service.panel_started", "1m", {})
+    assert await told_after(tmp_path, rules, canceller, origin) == []
 
 
 @pytest.mark.parametrize("order", ["later", "earlier"])
@@ -193,14 +196,8 @@ async def test_the_condition_of_a_canceller_sees_what_it_changed(
         cancel_on: {on: user.modified, when: "previous.user.tag == 'OLD' && changed('user.tag')"}
         tell: {text: fired}
 """
-    async with open_bench(tmp_path, rules) as bench:
-        await bench.event("user.created", raised="0m", tag="OLD")
-        origin = ("user.expired", "1m", {"tag": "OLD"})
-        canceller = ("user.modified", "2m", {"tag": "NEW"})
-        for type, raised, fields in (
-            [origin, canceller] if order == "later" else [canceller, origin]
-        ):
-            await bench.event(type, raised=raised, **fields)
-            await bench.settle()
-        await bench.until("3h")
-        assert bench.texts == []
+    before: Happening = ("user.created", "0m", {"tag": "OLD"})
+    origin: Happening = ("user.expired", "1m", {"tag": "OLD"})
+    canceller: Happening = ("user.modified", "2m", {"tag": "NEW"})
+    events = [origin, canceller] if order == "later" else [canceller, origin]
+    assert await told_after(tmp_path, rules, before, *events) == []

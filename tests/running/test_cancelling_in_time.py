@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from running.bench import Bench, TellParams, crash, ended, open_bench
@@ -62,12 +64,17 @@ async def test_a_cancelling_event_that_comes_after_the_effect_changes_nothing(
         assert run.cancelled_by is None
 
 
+async def queued(bench: Bench) -> None:
+    """Let a follow-up fall due and lie in the queue."""
+    await bench.event("user.expired")
+    await bench.settle()
+    bench.clock.move(HOUR)
+    await bench.handing.hand_over()
+
+
 async def test_a_follow_up_that_lies_in_the_queue_can_still_be_cancelled(tmp_path: Path) -> None:
     async with open_bench(tmp_path, BACK) as bench:
-        await bench.event("user.expired")
-        await bench.settle()
-        bench.clock.move(HOUR)
-        await bench.handing.hand_over()
+        await queued(bench)
         assert (await bench.run("r", "do.0")).state is State.QUEUED
         await bench.event("user.enabled")
         await bench.settle()
@@ -86,10 +93,14 @@ async def test_a_follow_up_between_two_tries_is_cancelled(tmp_path: Path) -> Non
         assert await followup(bench) == CANCELLED
 
 
-async def cancelled_in_mid_try(bench: Bench, end: ActionFailed | dict[str, Any]) -> None:
+End = ActionFailed | dict[str, Any]
+
+
+async def in_mid_try(bench: Bench, happens: Callable[[], Awaitable[None]], end: End) -> None:
+    """Let something happen during the follow-up's first try, which then ends so."""
+
     async def during(params: TellParams, call: Call) -> dict[str, Any]:
-        await bench.event("user.enabled")
-        await bench.decide()
+        await happens()
         if isinstance(end, ActionFailed):
             raise end
         return end
@@ -97,6 +108,14 @@ async def cancelled_in_mid_try(bench: Bench, end: ActionFailed | dict[str, Any])
     bench.tell.script = [during]
     await bench.event("user.expired")
     await bench.until("3h")
+
+
+async def cancelled_in_mid_try(bench: Bench, end: End) -> None:
+    async def enable() -> None:
+        await bench.event("user.enabled")
+        await bench.decide()
+
+    await in_mid_try(bench, enable, end)
 
 
 async def test_a_follow_up_cancelled_in_mid_try_is_not_tried_again(tmp_path: Path) -> None:
@@ -116,10 +135,7 @@ async def test_a_try_that_succeeds_although_it_was_cancelled_meanwhile_counts(
 
 async def test_a_crash_does_not_bring_a_cancelled_follow_up_back(tmp_path: Path) -> None:
     async with open_bench(tmp_path, BACK) as bench:
-        await bench.event("user.expired")
-        await bench.settle()
-        bench.clock.move(HOUR)
-        await bench.handing.hand_over()
+        await queued(bench)
         await bench.next_job()
         await crash(bench.journal, await bench.run("r", "do.0"), "do.0.do.0")
         await bench.event("user.enabled")
@@ -139,24 +155,28 @@ async def test_a_crash_does_not_bring_a_cancelled_follow_up_back(tmp_path: Path)
     ],
 )
 async def test_a_person_stops_a_run_in_mid_try_before_its_next_try_or_step(
-    tmp_path: Path, end: ActionFailed | dict[str, Any], state: State, reason: str
+    tmp_path: Path, end: End, state: State, reason: str
 ) -> None:
-    rules = "  - {id: r, on: user.expired, do: [{after: 1h, do: [{tell: {text: 1}}, {tell: {}}]}]}"
-    async with open_bench(tmp_path, rules.replace("text: 1", "text: one")) as bench:
+    rules = """
+  - id: r
+    on: user.expired
+    do: [{after: 1h, do: [{tell: {text: one}}, {tell: {}}]}]
+"""
+    async with open_bench(tmp_path, rules) as bench:
 
-        async def during(params: TellParams, call: Call) -> dict[str, Any]:
+        async def cancel() -> None:
             run = await bench.run("r", "do.0")
-            cancel = runs.cancel(run.id, by=None, reason="x", message="x", now=0)
-            assert not await bench.journal.write(cancel)
-            if isinstance(end, ActionFailed):
-                raise end
-            return end
+            cancelling = runs.cancel(run.id, by=None, reason="x", message="x", now=0)
+            assert not await bench.journal.write(cancelling)
 
-        bench.tell.script = [during]
-        await bench.event("user.expired")
-        await bench.until("3h")
+        await in_mid_try(bench, cancel, end)
         assert bench.texts == ["one"]
         assert await followup(bench) == (state, reason)
+
+
+def keyed(rules: str, per: str) -> str:
+    """The rule with a `per`."""
+    return rules.replace("do:", f"{per}\n    do:", 1)
 
 
 NESTED = """
@@ -171,17 +191,45 @@ NESTED = """
 """
 
 
+@pytest.mark.parametrize(("per", "by"), [("", "anna"), ("per: none", "boris")])
 async def test_a_follow_up_planned_late_is_cancelled_by_what_is_decided_already(
-    tmp_path: Path,
+    tmp_path: Path, per: str, by: str
 ) -> None:
-    async with open_bench(tmp_path, NESTED) as bench:
+    async with open_bench(tmp_path, keyed(NESTED, per)) as bench:
         bench.tell.script = [ActionFailed("busy", retry=True, after=600.0)]
-        await bench.event("user.expired")
+        await bench.event("user.expired", username="anna")
         await bench.until("1m")
-        await bench.event("user.enabled")
+        await bench.event("user.enabled", username=by)
         await bench.until("5h")
         assert bench.texts == ["first", "first"]
         assert await followup(bench, "do.1") == CANCELLED
+
+
+class _Bell(asyncio.Lock):
+    """A lock that tells when somebody has to wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wanted = asyncio.Event()
+
+    async def acquire(self) -> Literal[True]:
+        if self.locked():
+            self.wanted.set()
+        return await super().acquire()
+
+
+async def test_a_follow_up_is_planned_late_only_while_nobody_decides(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, NESTED) as bench:
+        await bench.event("user.expired")
+        await bench.decide()
+        bench.journal.deciding = lock = _Bell()
+        async with lock:
+            working = asyncio.create_task(bench.work())
+            wanted = asyncio.create_task(lock.wanted.wait())
+            await asyncio.wait({working, wanted}, return_when=asyncio.FIRST_COMPLETED)
+            assert [run.path for run in await bench.runs()] == [""]
+        await working
+        assert [run.path for run in await bench.runs()] == ["", "do.1"]
 
 
 async def test_a_follow_up_planned_late_is_cancelled_by_what_is_not_decided_yet(
@@ -206,18 +254,6 @@ async def test_a_follow_up_planned_late_is_not_cancelled_by_what_came_before_the
         await bench.event("user.enabled", raised="-2m")
         await bench.until("5h")
         assert bench.texts == ["first", "later"]
-
-
-async def test_a_follow_up_planned_late_with_a_key_of_its_own_is_cancelled_too(
-    tmp_path: Path,
-) -> None:
-    async with open_bench(tmp_path, NESTED.replace("do:", "per: none\n    do:", 1)) as bench:
-        bench.tell.script = [ActionFailed("busy", retry=True, after=600.0)]
-        await bench.event("user.expired", username="anna")
-        await bench.until("1m")
-        await bench.event("user.enabled", username="boris")
-        await bench.until("5h")
-        assert await followup(bench, "do.1") == CANCELLED
 
 
 async def test_an_inner_follow_up_has_the_window_of_the_first_event(tmp_path: Path) -> None:
@@ -257,15 +293,22 @@ async def test_a_skipped_first_step_leaves_a_follow_up_cancellable(tmp_path: Pat
         assert bench.texts == ["second"]
 
 
-async def test_a_follow_up_of_an_older_version_is_still_cancelled(tmp_path: Path) -> None:
-    async with open_bench(tmp_path, BACK) as bench:
+@asynccontextmanager
+async def enabled_under_other_rules(folder: Path, before: str, after: str) -> AsyncIterator[Bench]:
+    """The end of a follow-up planned by rules that were replaced before the user was enabled."""
+    async with open_bench(folder, before) as bench:
         await bench.event("user.expired")
         await bench.settle()
-    other = "  - {id: r, on: user.expired, do: [{after: 1h, tell: {text: changed}}]}"
-    async with open_bench(tmp_path, other, clock=bench.clock) as bench:
+    async with open_bench(folder, after, clock=bench.clock) as bench:
         bench.clock.move(MINUTE)
         await bench.event("user.enabled")
         await bench.until("3h")
+        yield bench
+
+
+async def test_a_follow_up_of_an_older_version_is_still_cancelled(tmp_path: Path) -> None:
+    other = "  - {id: r, on: user.expired, do: [{after: 1h, tell: {text: changed}}]}"
+    async with enabled_under_other_rules(tmp_path, BACK, other) as bench:
         assert await followup(bench) == CANCELLED
 
 
@@ -273,15 +316,8 @@ async def test_a_follow_up_of_an_older_version_is_still_cancelled(tmp_path: Path
 async def test_follow_ups_of_a_rule_that_is_gone_are_still_cancelled(
     tmp_path: Path, per: str
 ) -> None:
-    rules = BACK.replace("do:", f"{per}\n    do:", 1)
-    async with open_bench(tmp_path, rules) as bench:
-        await bench.event("user.expired")
-        await bench.settle()
     other = "  - {id: other, on: user.expired, do: [{tell: {text: other}}]}"
-    async with open_bench(tmp_path, other, clock=bench.clock) as bench:
-        bench.clock.move(MINUTE)
-        await bench.event("user.enabled")
-        await bench.until("3h")
+    async with enabled_under_other_rules(tmp_path, keyed(BACK, per), other) as bench:
         assert await followup(bench) == CANCELLED
 
 
@@ -293,14 +329,8 @@ connections: {{ops: {{kind: phone}}}}
 rules:
 {BACK.replace("{text:", "{connection: ops, text:")}
 """
-    async with open_bench(tmp_path, rules) as bench:
-        await bench.event("user.expired")
-        await bench.settle()
     other = "  - {id: other, on: user.enabled, do: [{tell: {text: other}}]}"
-    async with open_bench(tmp_path, other, clock=bench.clock) as bench:
-        bench.clock.move(MINUTE)
-        await bench.event("user.enabled")
-        await bench.until("3h")
+    async with enabled_under_other_rules(tmp_path, rules, other) as bench:
         assert bench.texts == ["other"]
         assert (await followup(bench))[0] in {State.CANCELLED, State.DEAD}
         assert "could_not_decide" not in {run.reason for run in await bench.runs()}

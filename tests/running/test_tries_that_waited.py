@@ -12,15 +12,16 @@ from engine.model import State
 
 pytestmark = pytest.mark.anyio
 
-
-async def test_a_retry_asks_the_rules_condition_again(tmp_path: Path) -> None:
-    rules = """
+WHILE_EXPIRED = """
   - id: r
     on: user.expired
     when: latest.user.status == 'EXPIRED'
     do: [{tell: {text: one}}]
 """
-    async with open_bench(tmp_path, rules) as bench:
+
+
+async def test_a_retry_asks_the_rules_condition_again(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, WHILE_EXPIRED) as bench:
         bench.tell.script = [busy()]
         await bench.event("user.expired", username="anna", status="EXPIRED")
         await bench.settle()
@@ -33,13 +34,7 @@ async def test_a_retry_asks_the_rules_condition_again(tmp_path: Path) -> None:
 
 
 async def test_a_first_try_at_once_does_not_ask_again(tmp_path: Path) -> None:
-    rules = """
-  - id: r
-    on: user.expired
-    when: latest.user.status == 'EXPIRED'
-    do: [{tell: {text: one}}]
-"""
-    async with open_bench(tmp_path, rules) as bench:
+    async with open_bench(tmp_path, WHILE_EXPIRED) as bench:
         await bench.event("user.expired", username="anna", status="EXPIRED")
         await bench.decide()
         await bench.event("user.modified", raised="1s", username="anna", status="ACTIVE")
