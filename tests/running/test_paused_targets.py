@@ -12,7 +12,7 @@ from running.bench import START, Bench, TellParams, ended, open_bench
 from running.tries import busy
 
 from engine.action import Call
-from engine.clock import HOUR, SECOND
+from engine.clock import HOUR, MINUTE, SECOND
 from engine.console.desk import Desk
 from engine.errors import ActionFailed, JournalUnavailable
 from engine.model import Run, State
@@ -247,3 +247,39 @@ async def test_runs_are_freed_in_the_end_though_the_journal_was_away_when_the_ta
         assert bench.runner.pausing.paused == []
         await bench.until("20m")
         assert await bench.states() == {"succeeded": FAILURES + 2}
+
+
+async def test_a_paused_target_uses_up_none_of_its_rate(tmp_path: Path) -> None:
+    rules = RULES.replace("red: {kind: phone}", "red: {kind: phone, rate: 1/min}")
+    async with open_bench(tmp_path, rules) as bench:
+        set_away(bench)
+        await several(bench, FAILURES)
+        await bench.until("6m")
+        assert bench.runner.pausing.paused == ["red"]
+        before = bench.clock.now()
+        await several(bench, 30, first=100)
+        await bench.settle()
+        assert bench.clock.now() - before <= MINUTE
+        waiting = [run for run in await bench.runs(rule="r") if run.reason == "target_paused"]
+        assert len(waiting) >= 30
+
+
+async def test_a_target_that_opens_while_a_run_is_being_parked_frees_that_one_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_bench(tmp_path, RULES) as bench:
+        await pause_red(bench)
+        await several(bench, 1, first=100)
+        bench.tell.script = []
+        pausing, write = bench.runner.pausing, bench.journal.write
+
+        async def opened_meanwhile(op: Any) -> Any:
+            if op.__name__ == "record" and pausing.paused:
+                await pausing.end("red", "another", None)
+            return await write(op)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.journal, "write", opened_meanwhile)
+            await bench.settle()
+        assert (await bench.run()).state is State.SUCCEEDED
+        assert bench.clock.now() == START
