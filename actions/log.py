@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 
@@ -32,6 +32,7 @@ class Log(Action[LogParams]):
 
     name = "log"
     params = LogParams
+    pausable: ClassVar[bool] = False
 
     def describe(self, params: LogParams) -> str:
         """The level and the text."""

@@ -151,6 +151,7 @@ class Shell(Action[ShellParams]):
     name = "shell"
     params = ShellParams
     timeout: ClassVar[timedelta] = timedelta(seconds=60)
+    pausable: ClassVar[bool] = False  # how it ends depends on what it is asked
     mercy: ClassVar[float] = 2.0
     """Seconds between asking a group to end (SIGTERM) and ending it (SIGKILL)."""
     patience: ClassVar[float] = 0.5

@@ -112,6 +112,8 @@ class Action(ABC, Generic[P]):
     """Connection kinds that this action brings: name → model."""
     needs_connection: ClassVar[bool] = False
     timeout: ClassVar[timedelta] = timedelta(seconds=30)
+    pausable: ClassVar[bool] = True
+    """Whether what fails for one step of a target tells that it will fail for the next one too."""
 
     def safe_to_repeat(self, params: P) -> bool:
         """Whether to repeat a try whose outcome is unknown: the default of `if_unknown`."""

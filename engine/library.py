@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.clock import Clock
-from engine.deciding.rulebook import Rulebook, walk
+from engine.deciding.rulebook import Rulebook, walk_all
 from engine.journal import rules as kept
 from engine.journal import runs
 from engine.journal.operations import Op
@@ -63,7 +63,7 @@ class Library:
 
     def _note_kinds(self, *rules: Rule) -> None:
         for rule in rules:
-            for step in walk(rule.do):
+            for step in walk_all(rule):
                 if isinstance(step, AfterStep):
                     for cancel in step.cancel_on:
                         self._kinds.setdefault((cancel.pattern, rule.per.text), rule.per)

@@ -49,6 +49,7 @@ class Reason(StrEnum):
     OUTCOME_UNKNOWN = "outcome_unknown"
     KILLS_ITS_WORKER = "kills_its_worker"
     HANDED_BACK = "handed_back"
+    TARGET_PAUSED = "target_paused"
     CANCELLED_BY_EVENT = "cancelled_by_event"
     CANCELLED_BY_PERSON = "cancelled_by_person"
     NO_LONGER_MATCHES = "no_longer_matches"
@@ -109,6 +110,9 @@ class Run:
     `attempt` counts the tries of that step (0 = none yet) and `starts` those without an end.
     `results` maps step ids to what the steps gave back. `lane` is the target of the next step.
     `first_try` is when the step under way was first tried (None = not yet).
+    `forgiven` of its tries lie before a replay and count no more; `salt` makes its idempotency
+    keys new. `failure` is what an `on_failure` run is about. `dropped` is when a person laid
+    the dead letter aside.
     """
 
     id: str
@@ -137,6 +141,10 @@ class Run:
     ended: int | None = None
     parent: str | None = None
     cancelled_by: str | None = None
+    forgiven: int = 0
+    salt: str = ""
+    failure: Mapping[str, Any] | None = None
+    dropped: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from importlib.metadata import version as installed_version
 
 import typer
 
-from engine.cli import check, demo, events, followups, runs, send, serve, sign, systemd
+from engine.cli import check, dead, demo, events, followups, runs, send, serve, sign, systemd
 
 app = typer.Typer(
     name="rulewave",
@@ -25,6 +25,7 @@ app.command("systemd")(systemd.systemd)
 app.add_typer(events.app, name="events")
 app.add_typer(runs.app, name="runs")
 app.add_typer(followups.app, name="followups")
+app.add_typer(dead.app, name="dead")
 
 
 def _version(wanted: bool) -> None:

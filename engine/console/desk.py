@@ -5,11 +5,12 @@ The same answers whether a command asks the running daemon or opens the journal 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from engine.clock import SECOND, Clock, from_iso, to_iso
+from engine.console.dead import DeadLetters
 from engine.deciding.batch import Batch
 from engine.deciding.matching import Outcome, judge, not_listening
 from engine.deciding.rulebook import Rulebook
@@ -27,11 +28,17 @@ Shown = dict[str, Any]
 
 @dataclass(slots=True)
 class Desk:
-    """Answers on one journal; `book` are the rules that why-nots are judged by."""
+    """Answers on one journal.
+
+    Attributes:
+        book: the rules that why-nots are judged by.
+        on_replayed: told when dead letters may go on.
+    """
 
     journal: SqliteJournal
     book: Rulebook
     clock: Clock
+    on_replayed: Callable[[], None] = lambda: None
 
     async def ask(self, noun: str, verb: str, params: Params) -> Any:
         """Answer one question; UserError where it can't be."""
@@ -43,6 +50,7 @@ class Desk:
             ("runs", "show"): self.show_run,
             ("followups", "list"): self.list_followups,
             ("followups", "cancel"): self.cancel_followup,
+            **self._dead().answers,
         }
         answer = known.get((noun, verb))
         if answer is None:
@@ -114,6 +122,12 @@ class Desk:
         if not done and after.state is not State.RUNNING:
             raise UserError(f"{run.id} can't be cancelled any more: it is {after.state}")
         return (await self._run_lines([after]))[0]
+
+    def _dead(self) -> DeadLetters:
+        return DeadLetters(
+            self.journal, self.clock, self._run, self.show_run, self._run_lines, self._since,
+            self.on_replayed,
+        )  # fmt: skip
 
     async def _run_lines(self, found: Sequence[Run]) -> list[Shown]:
         tries = await self.journal.list(listing.count_tries(run.id for run in found))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
@@ -11,15 +11,17 @@ from engine.errors import JournalUnavailable
 from engine.model import State
 
 _MOST_OUTCOMES = 32
+_MOST_TARGETS = 32
 _UNKNOWN = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What the journal counts: events not yet decided, and runs by state."""
+    """Events not yet decided, runs by state, and the targets that are paused."""
 
     backlog: int
     runs: Mapping[str, int] = field(default_factory=dict)
+    paused: Sequence[str] = ()
 
 
 class Metrics:
@@ -38,7 +40,16 @@ class Metrics:
             "rulewave_backlog", "Events stored and not yet decided.", registry=gauges
         )
         self._runs = Gauge(
-            "rulewave_runs", "Runs in the journal, by state.", ["state"], registry=gauges
+            "rulewave_runs",
+            "Runs in the journal, by state; dead ones that were dropped aside.",
+            ["state"],
+            registry=gauges,
+        )
+        self._paused = Gauge(
+            "rulewave_target_paused",
+            "Targets that keep failing and are paused; 1 each.",
+            ["target"],
+            registry=gauges,
         )
 
     def answered(self, code: str) -> None:
@@ -61,7 +72,16 @@ class Metrics:
             self._backlog.set(asked.backlog)
             for state in State:
                 self._runs.labels(state.value).set(asked.runs.get(state.value, 0))
+            self._show_paused(asked.paused)
         return generate_latest(self._counts) + generate_latest(self._gauges)
+
+    def _show_paused(self, targets: Sequence[str]) -> None:
+        """One line a target; those beyond the limit are counted together."""
+        self._paused.clear()
+        for target in targets[:_MOST_TARGETS]:
+            self._paused.labels(target).set(1)
+        if beyond := len(targets[_MOST_TARGETS:]):
+            self._paused.labels("other").set(beyond)
 
     def _bounded(self, code: str) -> str:
         """The code, or "other" once there are more of them than anybody would tell apart."""

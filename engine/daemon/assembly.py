@@ -39,6 +39,7 @@ from engine.rules.secrets import Secrets
 from engine.running.alarm import Alarm
 from engine.running.clocks import Clocks
 from engine.running.handing import HandOver
+from engine.running.pausing import Pausing
 from engine.running.retention import Retention
 from engine.running.runner import Runner
 from engine.settings import Settings, credentials_folder
@@ -108,7 +109,7 @@ class Engine:
     async def numbers(self) -> Numbers:
         """What the journal counts."""
         states = await self.journal.list(runs.states())
-        return Numbers(self.pipeline.backlog, states)
+        return Numbers(self.pipeline.backlog, states, self.runner.pausing.paused)
 
 
 @asynccontextmanager
@@ -173,8 +174,9 @@ def _join(
     intake = IntakeSettings(settings.webhook_secret, settings.max_age, settings.max_backlog)
     pipeline = Pipeline(journal, library, clock, intake, sqlite_queue.enqueue)
     stopping = asyncio.Event()
+    pausing = Pausing(journal, clock)
     runner = Runner(
-        journal, library, actions, secrets, clock, sqlite_queue.enqueue,
+        journal, library, actions, secrets, clock, sqlite_queue.enqueue, pausing,
         connect=_connector(ruleset, secrets),
         wait_until=_waiter(clock, stopping),
         rates=_rates(ruleset),
@@ -187,10 +189,12 @@ def _join(
     handing = HandOver(
         journal, alarm, clock, sqlite_queue.enqueue, sqlite_queue.has_job, sqlite_queue.lanes,
         ring=queries.ring, open_lanes=worker.open_lanes, in_hand=runner.in_hand,
+        rule=library.version,
     )  # fmt: skip
     metrics = Metrics()
     pipeline.on_planned = runner.on_change = _reporter(handing.notice, metrics)
-    desk = Desk(journal, library.book, clock)
+    pausing.on_due = handing.poke
+    desk = Desk(journal, library.book, clock, on_replayed=_waker(pipeline, handing))
     return Engine(
         settings, journal, pipeline, worker, runner, handing,
         Clocks(journal, library, alarm, clock, pipeline.raise_own),
@@ -209,6 +213,16 @@ def _reporter(
                 metrics.run_ended(run.state.value)
 
     return report
+
+
+def _waker(pipeline: Pipeline, handing: HandOver) -> Callable[[], None]:
+    """Rings for dead letters that go on: as due runs, or as events to decide."""
+
+    def wake() -> None:
+        handing.poke()
+        pipeline.stored.set()
+
+    return wake
 
 
 def _connector(ruleset: RuleSet, secrets: Secrets) -> Callable[[str], Connection]:

@@ -90,6 +90,7 @@ async def _working(engine: Engine, stop: asyncio.Event, notifier: Notifier) -> A
     """Deciding, running and waking, from what an earlier life left."""
     await engine.pipeline.start()
     engine.alarm.start()
+    await engine.runner.pausing.start()
     await engine.handing.start()
     await engine.clocks.tick()
     engine.alarm.every("clocks", 60, engine.clocks.tick)

@@ -9,7 +9,7 @@ from typing import Any
 from engine.deciding.cancelling import Happening, after_origin, canceller, holds
 from engine.deciding.context import Context, base_context, key_of, rule_context
 from engine.deciding.matching import Outcome, judge
-from engine.deciding.planning import Advance, identifier, plan
+from engine.deciding.planning import Advance, identifier, plan, plan_on_failure
 from engine.deciding.rulebook import Rulebook, cancellable, followup_at
 from engine.errors import CouldNotEvaluate
 from engine.model import Decided, Event, Facts, PlannedRun, Reason, Run, State, Verdict, Watcher
@@ -155,7 +155,8 @@ class Batch:
             self.unless_cancelled(child, rule, facts, later) if child.watches else child
             for child in made.children
         ]
-        return [PlannedRun(made.run), *children]
+        told = plan_on_failure(made.run, rule, self.now) if made.run.state is State.DEAD else ()
+        return [PlannedRun(made.run), *children, *told]
 
     def happening(self, facts: Facts) -> Happening:
         """An event known already, as a canceller."""

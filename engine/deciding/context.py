@@ -42,11 +42,15 @@ def base_context(
 
 
 def rule_context(
-    base: Context, rule: Rule, key: str, steps: Mapping[str, Any] | None = None
+    base: Context,
+    rule: Rule,
+    key: str,
+    steps: Mapping[str, Any] | None = None,
+    error: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The names as one rule sees them; `steps` are the results so far."""
+    """The names as one rule sees them; `steps` are the results so far, `error` what failed."""
     about = {"id": rule.id, "description": rule.description, "tags": list(rule.tags)}
-    return {**base, "key": key, "rule": about, "steps": steps or {}}
+    return {**base, "key": key, "rule": about, "steps": steps or {}, "error": error}
 
 
 def key_of(per: Per, context: Context) -> str:

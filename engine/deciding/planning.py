@@ -9,10 +9,16 @@ from dataclasses import dataclass, replace
 
 from engine.clock import DAY, SECOND, from_iso
 from engine.deciding.context import Context
-from engine.deciding.rulebook import lane_of, steps_at
+from engine.deciding.rulebook import (
+    ON_FAILURE,
+    about,
+    lane_of,
+    steps_at,
+    tells_of_failure,
+)
 from engine.errors import CouldNotEvaluate
 from engine.model import Event, PlannedRun, Reason, Run, State, Watch
-from engine.rules.model import AfterStep, Per, Rule, Step
+from engine.rules.model import ActionStep, AfterStep, Per, Rule, Step
 
 # Some 7,000 years on: what calendars can still name.
 _LATEST = 2_500_000 * DAY
@@ -34,7 +40,9 @@ def identifier(prefix: str, *parts: object) -> str:
 
 def idempotency_key(run: Run, step: Step) -> str:
     """Constant over all tries of a step, whatever crashes between them."""
-    parts = (run.origin, run.rule, step.path, str(run.generation))
+    parts = [run.origin, run.rule, step.path + about(run.path), str(run.generation)]
+    if run.salt:  # a person wished a replay with new keys
+        parts.append(run.salt)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
@@ -79,14 +87,15 @@ def plan_followup(
     run: Run, per: Per, step: AfterStep, context: Context, *, reached: int
 ) -> PlannedRun:
     """The follow-up that a run makes on reaching an `after`; a past time is due at once."""
+    path = step.path + about(run.path)
     child = Run(
-        id=identifier("run", run.origin, run.rule, step.path, run.generation),
+        id=identifier("run", run.origin, run.rule, path, run.generation),
         origin=run.origin,
         origin_seq=run.origin_seq,
         origin_raised=run.origin_raised,
         rule=run.rule,
         version=run.version,
-        path=step.path,
+        path=path,
         generation=run.generation,
         key=run.key,
         state=State.PENDING,
@@ -97,12 +106,48 @@ def plan_followup(
         watched=bool(step.cancel_on),
         results=run.results,
         parent=run.id,
+        failure=run.failure,
     )
     watches = tuple(
         Watch(pattern=cancel.pattern, per=per.text, key=run.key, position=position)
         for position, cancel in enumerate(step.cancel_on)
     )
     return PlannedRun(child, watches)
+
+
+def plan_on_failure(dead: Run, rule: Rule | None, now: int) -> tuple[PlannedRun, ...]:
+    """The run that tells of a dead letter; none where the rule has no such steps, or it is one."""
+    if rule is None or not rule.on_failure or tells_of_failure(dead.path):
+        return ()
+    path = f"{ON_FAILURE}:{dead.path}" if dead.path else ON_FAILURE
+    child = Run(
+        id=identifier("run", dead.origin, dead.rule, path, dead.generation),
+        origin=dead.origin,
+        origin_seq=dead.origin_seq,
+        origin_raised=dead.origin_raised,
+        rule=dead.rule,
+        version=dead.version,
+        path=path,
+        generation=dead.generation,
+        key=dead.key,
+        state=State.PENDING,
+        due=now,
+        created=now,
+        lane=lane_of(rule.on_failure, 0),
+        results=dead.results,
+        parent=dead.id,
+        failure=_failure_of(dead, rule),
+    )
+    return (PlannedRun(child),)
+
+
+def _failure_of(dead: Run, rule: Rule) -> dict[str, str]:
+    """What `error` is in `on_failure`: the step's id, or its place, and how it ended."""
+    steps = steps_at(rule, dead.path)
+    step = steps[dead.cursor] if dead.cursor < len(steps) else None
+    named = step.id if isinstance(step, ActionStep) else None
+    place = step.path if step else dead.path
+    return {"step": named or place, "message": dead.message or "", "reason": dead.reason or ""}
 
 
 def _due(step: AfterStep, context: Context, reached: int) -> int:
@@ -126,8 +171,9 @@ def _moment(value: object) -> int | None:
 def _moved(run: Run, steps: Sequence[Step], cursor: int, now: int) -> Run:
     """At the step at `cursor`, untried; or succeeded where there is none."""
     moved = replace(
-        run, cursor=cursor, attempt=0, starts=0, first_try=None, lane=lane_of(steps, cursor)
-    )
+        run, cursor=cursor, attempt=0, starts=0, forgiven=0, first_try=None,
+        lane=lane_of(steps, cursor),
+    )  # fmt: skip
     if cursor >= len(steps):
         return replace(moved, state=State.SUCCEEDED, ended=now, watched=False)
     return replace(moved, state=State.PENDING, due=now)

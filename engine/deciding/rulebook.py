@@ -11,6 +11,8 @@ from engine.rules.patterns import Patterns
 CLOCK_EVENT = "rulewave.clock"
 CLOCK_SOURCE = "clock"
 CONTROL_LANE = "control"
+ON_FAILURE = "on_failure"
+"""The path of a run that tells of a dead letter; of a follow-up's, with `:` and its path."""
 
 
 class Rulebook:
@@ -37,22 +39,25 @@ class Rulebook:
         """The targets of all steps in force."""
         found: set[str] = {CONTROL_LANE}
         for rule in self.ruleset.rules:
-            found |= _targets(rule.do)
+            found |= _targets((*rule.do, *rule.on_failure))
         return found
 
 
 def steps_at(rule: Rule, path: str) -> tuple[Step, ...]:
     """The list of steps that a run with this path walks through."""
+    if path.partition(":")[0] == ON_FAILURE:
+        return rule.on_failure
     followup = followup_at(rule, path)
     return followup.do if followup else rule.do
 
 
 def followup_at(rule: Rule, path: str) -> AfterStep | None:
     """The follow-up at a path; None for the rule itself, LookupError where there is none."""
-    if not path:
+    place = path.partition(":")[0]
+    if place in {"", ON_FAILURE}:
         return None
-    for step in walk(rule.do):
-        if step.path == path and isinstance(step, AfterStep):
+    for step in walk_all(rule):
+        if step.path == place and isinstance(step, AfterStep):
             return step
     raise LookupError(f"rule {rule.id} has no follow-up at {path}")
 
@@ -65,9 +70,25 @@ def walk(steps: Iterable[Step]) -> Iterable[Step]:
             yield from walk(step.do)
 
 
+def walk_all(rule: Rule) -> Iterable[Step]:
+    """All steps of a rule, those for a failure too."""
+    yield from walk((*rule.do, *rule.on_failure))
+
+
+def tells_of_failure(path: str) -> bool:
+    """Whether a run with this path belongs to its rule's `on_failure`."""
+    return path.startswith(ON_FAILURE)
+
+
+def about(path: str) -> str:
+    """The end of a path that says which run's failure it is about; "" for the rule's first."""
+    _, colon, of = path.partition(":")
+    return colon + of
+
+
 def cancellable(rule: Rule) -> bool:
     """Whether any follow-up of the rule can be cancelled by an event."""
-    return any(isinstance(step, AfterStep) and step.cancel_on for step in walk(rule.do))
+    return any(isinstance(step, AfterStep) and step.cancel_on for step in walk_all(rule))
 
 
 def lane_of(steps: Sequence[Step], cursor: int) -> str:

@@ -16,7 +16,7 @@ PERSON = "person"
 _FLAGS = ("delayed", "watched")
 _SAVED = (
     "state", "due", "lane", "cursor", "attempt", "starts", "first_try",
-    "reason", "message", "ended",
+    "reason", "message", "ended", "forgiven",
 )  # fmt: skip
 
 
@@ -25,6 +25,7 @@ def run_of(row: Row) -> Run:
     values: dict[str, Any] = {name: value for name, value in row.items() if name != "seq"}
     values["state"] = State(values["state"])
     values["results"] = json.loads(values["results"])
+    values["failure"] = json.loads(values["failure"]) if values["failure"] else None
     for flag in _FLAGS:
         values[flag] = bool(values[flag])
     return Run(**values)
@@ -37,6 +38,7 @@ def add(planned: Iterable[PlannedRun]) -> Op[list[Run]]:
         values = asdict(plan.run)
         values["state"] = plan.run.state.value
         values["results"] = to_json(plan.run.results)
+        values["failure"] = to_json(plan.run.failure) if plan.run.failure else None
         for flag in _FLAGS:
             values[flag] = int(values[flag])
         if not (yield from ask("add_run", **values)):

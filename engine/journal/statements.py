@@ -8,9 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
-    Column,
     ColumnClause,
-    ColumnElement,
     Select,
     and_,
     bindparam,
@@ -27,6 +25,7 @@ from sqlalchemy import (
 # Its ON CONFLICT compiles for SQLite too; the other way round it does not.
 from sqlalchemy.dialects.postgresql import insert
 
+from engine.journal.failure_statements import AFTER_FAILURES, wanted
 from engine.journal.tables import (
     attempts,
     buckets,
@@ -214,7 +213,7 @@ _RUNS: dict[str, Any] = {
     .values(
         {c: p(c) for c in
          ("state", "due", "lane", "cursor", "attempt", "starts", "first_try", "delayed",
-          "watched", "results", "reason", "message", "ended")}
+          "watched", "results", "reason", "message", "ended", "forgiven")}
     )
     .returning(runs.c.cancelled_by),
     "cancel_run": update(runs)
@@ -235,7 +234,10 @@ _RUNS: dict[str, Any] = {
     "add_skipped": insert(attempts)
     .values({c: p(c) for c in
              ("run", "path", "number", "started", "ended", "outcome", "reason", "message")})
-    .on_conflict_do_nothing(),
+    .on_conflict_do_update(
+        index_elements=["run", "path", "number"],
+        set_={c: p(c) for c in ("started", "ended", "outcome", "reason", "message")},
+    ),
     "mark_irrevocable": update(attempts)
     .where(
         attempts.c.run == p("of_run"), attempts.c.path == p("at"), attempts.c.number == p("tried")
@@ -261,7 +263,9 @@ _RUNS: dict[str, Any] = {
         runs.c.seq > p("after"),
     )
     .order_by(runs.c.seq),
-    "run_states": select(runs.c.state, func.count().label("number")).group_by(runs.c.state),
+    "run_states": select(runs.c.state, func.count().label("number"))
+    .where(runs.c.dropped.is_(None))
+    .group_by(runs.c.state),
     # One slot after the other, `step` apart: the start that this call may take.
     "take_slot": insert(buckets)
     .values(target=p("target"), free_at=p("now") + p("step"))
@@ -290,11 +294,6 @@ _RULES: dict[str, Any] = {
     .values(rule=p("rule"), last=p("last"))
     .on_conflict_do_update(index_elements=["rule"], set_={"last": p("last")}),
 }
-
-
-def _wanted(column: Column[str], name: str) -> ColumnElement[bool]:
-    """True where no wish was said (NULL), else where it is met."""
-    return or_(p(name).is_(None), column == p(name))
 
 
 _newer = events.alias("newer")
@@ -341,8 +340,8 @@ _RETENTION: dict[str, Any] = {
 _LISTS: dict[str, Any] = {
     "list_events": select(*_EVENT)
     .where(
-        _wanted(events.c.type, "type"),
-        _wanted(events.c.subject, "subject"),
+        wanted(events.c.type, "type"),
+        wanted(events.c.subject, "subject"),
         events.c.seq < p("before"),
         events.c.stored >= p("since"),
     )
@@ -351,9 +350,9 @@ _LISTS: dict[str, Any] = {
     "list_rejected": select(rejected).order_by(rejected.c.seq.desc()).limit(p("most")),
     "list_runs": select(runs)
     .where(
-        _wanted(runs.c.rule, "rule"),
-        _wanted(runs.c.key, "key"),
-        _wanted(runs.c.state, "state"),
+        wanted(runs.c.rule, "rule"),
+        wanted(runs.c.key, "key"),
+        wanted(runs.c.state, "state"),
         runs.c.created >= p("since"),
         runs.c.seq < p("before"),
     )
@@ -362,8 +361,10 @@ _LISTS: dict[str, Any] = {
     "list_followups": select(runs)
     .where(
         runs.c.path != literal_column("''"),
-        _wanted(runs.c.rule, "rule"),
-        _wanted(runs.c.key, "key"),
+        runs.c.path != literal_column("'on_failure'"),
+        runs.c.path.not_like(literal_column("'on_failure:%'")),
+        wanted(runs.c.rule, "rule"),
+        wanted(runs.c.key, "key"),
         or_(and_(p("state").is_(None), _open), runs.c.state == p("state")),
         runs.c.created >= p("since"),
         runs.c.seq < p("before"),
@@ -373,4 +374,6 @@ _LISTS: dict[str, Any] = {
     "runs_of_event": select(runs).where(runs.c.origin_seq == p("seq")).order_by(runs.c.seq),
 }
 
-STATEMENTS: dict[str, Any] = {**_INTAKE, **_DECIDING, **_RUNS, **_RULES, **_RETENTION, **_LISTS}
+STATEMENTS: dict[str, Any] = {
+    **_INTAKE, **_DECIDING, **_RUNS, **_RULES, **_RETENTION, **_LISTS, **AFTER_FAILURES,
+}  # fmt: skip

@@ -88,6 +88,10 @@ runs = Table(
     Column("ended", BigInteger),
     Column("parent", Text),
     Column("cancelled_by", Text),
+    Column("forgiven", Integer, nullable=False),
+    Column("salt", Text, nullable=False),
+    Column("failure", Text),
+    Column("dropped", BigInteger),
     UniqueConstraint("origin", "rule", "path", "generation", name="runs_once"),
     Index("runs_due", "due", sqlite_where=text("state = 'pending'"),
           postgresql_where=text("state = 'pending'")),
@@ -101,6 +105,9 @@ runs = Table(
         postgresql_where=text("ended is not null"),
     ),
     Index("runs_origin", "origin_seq"),
+    Index("runs_parked", "lane", "attempt", "seq",
+          sqlite_where=text("reason = 'target_paused'"),
+          postgresql_where=text("reason = 'target_paused'")),
     sqlite_autoincrement=True,
 )  # fmt: skip
 

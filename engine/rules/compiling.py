@@ -90,6 +90,9 @@ def check_name(name: str, report: Report, known: frozenset[str]) -> None:
     if name in names.LATER_NAMES:
         names.not_yet(report, name)
         return
+    if name == "error":
+        report.error(codes.UNKNOWN_NAME, 'there is no "error" here', "it is known in on_failure")
+        return
     close = did_you_mean(name, known) if len(name) > 1 else ""
     hint = close if close.startswith("did") else f"write user.{name}, node.{name} or data.{name}"
     report.error(codes.UNKNOWN_NAME, f'there is no "{shortened(name)}"', hint)

@@ -109,7 +109,10 @@ Step = ActionStep | AfterStep
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule, compiled. `version` is a hash of `source`, the plain data it was compiled from."""
+    """One rule, compiled. `version` is a hash of `source`, the plain data it was compiled from.
+
+    `on_failure` are the steps that tell of a dead letter of its runs.
+    """
 
     id: str
     version: str
@@ -125,6 +128,7 @@ class Rule:
     empty_ok: bool
     timezone: str
     place: tuple[str, int]
+    on_failure: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

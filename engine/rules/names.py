@@ -14,7 +14,8 @@ CONTEXT = frozenset({
     "key", "now", "vars", "steps", "rule",
 })  # fmt: skip
 CANCELLING = CONTEXT | {"origin"}
-LATER_NAMES = frozenset({"error", "events", "digest", "arrived", "elapsed"})
+FAILING = CONTEXT | {"error"}
+LATER_NAMES = frozenset({"events", "digest", "arrived", "elapsed"})
 
 # What other programs call it: keys that no look at the spelling would find.
 OTHER_WORDS = {
@@ -25,11 +26,11 @@ OTHER_WORDS = {
 FILE_KEYS = frozenset({"version", "connections", "vars", "defaults", "rules", "tests"})
 DEFAULTS_KEYS = frozenset({"timezone", "keep_fields"})
 RULE_KEYS = frozenset({
-    "id", "on", "when", "per", "do", "mode", "description", "tags", "empty_ok",
+    "id", "on", "when", "per", "do", "mode", "description", "tags", "empty_ok", "on_failure",
 })  # fmt: skip
 LATER_RULE_KEYS = frozenset({
     "threshold", "throttle", "digest", "concurrency", "quiet", "cancel_on", "priority", "ttl",
-    "on_failure", "was",
+    "was",
 })  # fmt: skip
 STEP_KEYS = frozenset({"id", "when", "retry", "timeout", "on_error", "if_unknown"})
 AFTER_KEYS = frozenset({"after", "cancel_on", "when", "do"})

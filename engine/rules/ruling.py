@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 from engine.action import Registry
@@ -73,6 +73,10 @@ def _compile(source: Mapping[str, Any], shared: Shared, report: Report) -> Rule:
     do: tuple[Step, ...] = ()
     if shapes.needs(source, "do", "a rule", report):
         do = compiler.steps(source["do"], "do", report.at("do"))
+    on_failure: tuple[Step, ...] = ()
+    if "on_failure" in source:
+        failing = replace(compiler, terms=replace(terms, known=names.FAILING))
+        on_failure = failing.steps(source["on_failure"], "on_failure", report.at("on_failure"))
     return Rule(
         id=id_of(source) or "",
         version=version_of(source, shared.timezone),
@@ -88,6 +92,7 @@ def _compile(source: Mapping[str, Any], shared: Shared, report: Report) -> Rule:
         empty_ok=shapes.flag(source, "empty_ok", report),
         timezone=shared.timezone,
         place=report.place()[:2],
+        on_failure=on_failure,
     )
 
 

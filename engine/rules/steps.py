@@ -10,6 +10,7 @@ from engine.action import Action, Registry
 from engine.clock import SECOND
 from engine.rules import codes, names, shapes
 from engine.rules.compiling import compile_condition, compile_expression
+from engine.rules.conditions import Condition
 from engine.rules.model import (
     ActionStep,
     AfterStep,
@@ -38,11 +39,14 @@ class StepCompiler:
 
     def steps(self, raw: Any, path: str, report: Report) -> tuple[Step, ...]:
         """A list of steps; what is wrong with any is reported."""
+        name = path.rpartition(".")[2]
         if isinstance(raw, Mapping):
             raw = [raw]
-            report.error(codes.WRONG_VALUE, "do is a list of steps", 'put "- " before each step')
+            report.error(
+                codes.WRONG_VALUE, f"{name} is a list of steps", 'put "- " before each step'
+            )
         if not isinstance(raw, list) or not raw:
-            report.error(codes.WRONG_VALUE, f"do is a list of steps, not {shown(raw)}")
+            report.error(codes.WRONG_VALUE, f"{name} is a list of steps, not {shown(raw)}")
             return ()
         found = [self.step(one, f"{path}.{at}", report.at(at)) for at, one in enumerate(raw)]
         return tuple(step for step in found if step is not None)
@@ -96,7 +100,7 @@ class StepCompiler:
         # A connection that is not there is reported already; its URLs are paths all the same.
         named = parameters.get("connection") if isinstance(parameters, Mapping) else None
         template = compile_parameters(action, parameters, self.terms, below, connection or named)
-        when = compile_condition(raw["when"], report.at("when")) if "when" in raw else None
+        when = self._when(raw, report)
         step_id = self._step_id(raw, report)
         retry = compile_retry(raw.get("retry"), report.at("retry"))
         timeout = self._timeout(raw, report)
@@ -176,6 +180,11 @@ class StepCompiler:
         self.ids.add(name)
         return name
 
+    def _when(self, raw: Mapping[str, Any], report: Report) -> Condition | None:
+        if "when" not in raw:
+            return None
+        return compile_condition(raw["when"], report.at("when"), self.terms.known)
+
     def _timeout(self, raw: Mapping[str, Any], report: Report) -> int | None:
         if raw.get("timeout") is None:
             return None
@@ -190,7 +199,7 @@ class StepCompiler:
         else:
             step = self.step(inner, f"{path}.do.0", report)
             do = (step,) if step else ()
-        when = compile_condition(raw["when"], report.at("when")) if "when" in raw else None
+        when = self._when(raw, report)
         cancel_on = compile_cancel_on(raw.get("cancel_on"), report.at("cancel_on"))
         return AfterStep(path, delay, until, offset, cancel_on, when, do)
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Container, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
 from engine.clock import MINUTE, SECOND, Clock
+from engine.deciding.planning import plan_on_failure
 from engine.errors import JournalUnavailable
 from engine.journal import runs
 from engine.journal.operations import Op
 from engine.journal.sqlite import SqliteJournal
 from engine.model import OPEN_STATES, DueRun, Run, State
 from engine.queue.jobs import Enqueue
+from engine.rules.model import Rule
 from engine.running.alarm import Alarm
 from engine.running.recording import Change, cancelled_meanwhile, hand_over
 from engine.running.retries import after_crash
@@ -27,6 +29,10 @@ log = structlog.get_logger("rulewave.running")
 HasJob = Callable[[str], Op[bool]]
 
 
+async def _no_rule(_: str) -> None:
+    """Nobody knows it."""
+
+
 @dataclass(slots=True)
 class HandOver:
     """Moves due runs from the journal's future into the queue's now.
@@ -36,6 +42,7 @@ class HandOver:
         ring: tells the worker that something lies in the queue.
         open_lanes: makes the worker serve these lanes.
         in_hand: runs that this process works on right now.
+        rule: the rule of a version; None where nobody knows it.
     """
 
     journal: SqliteJournal
@@ -47,6 +54,7 @@ class HandOver:
     ring: Callable[[], Awaitable[None]]
     open_lanes: Callable[[set[str]], None]
     in_hand: Container[str]
+    rule: Callable[[str], Awaitable[Rule | None]] = _no_rule
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -69,9 +77,9 @@ class HandOver:
         if pending:
             self.alarm.at("due", min(pending), self.hand_over)
 
-    def poke(self) -> None:
-        """The backlog is decided: what waited for that may be due."""
-        self.alarm.at("due", self.clock.now(), self.hand_over)
+    def poke(self, moment: int | None = None) -> None:
+        """Look at that moment, or now: what waited for the backlog, or was put off, may be due."""
+        self.alarm.at("due", self.clock.now() if moment is None else moment, self.hand_over)
 
     async def hand_over(self) -> None:
         """Queue all that is due, and set the alarm for the next."""
@@ -99,7 +107,10 @@ class HandOver:
             # Looked for beside the writer: most runs under way are where they belong.
             lost = await self.journal.list(self._lost())
             for first in range(0, len(lost), MOST):
-                await self.journal.write(self._recover_all(lost[first : first + MOST]))
+                bite = lost[first : first + MOST]
+                # Looked up before the commit, which runs where nothing can be compiled.
+                rules = {version: await self.rule(version) for _, version in bite if version}
+                await self.journal.write(self._recover_all([id for id, _ in bite], rules))
             await self._wake_worker()
         except JournalUnavailable as error:
             log.error("reconcile.journal_away", error=str(error))
@@ -108,20 +119,24 @@ class HandOver:
         self.open_lanes(set(await self.journal.read(self.lanes())))
         await self.ring()
 
-    def _lost(self) -> Op[list[str]]:
-        lost = []
+    def _lost(self) -> Op[list[tuple[str, str | None]]]:
+        """Ids of what is lost; with the rule's version where it may end as a dead letter."""
+        lost: list[tuple[str, str | None]] = []
         for id, state in (yield from runs.under_way()):
             if id in self.in_hand:
                 continue
-            if state is State.RUNNING or not (yield from self.has_job(id)):
-                lost.append(id)
+            if state is State.RUNNING:
+                run = yield from runs.by_id(id)
+                lost.append((id, run.version if run else None))
+            elif not (yield from self.has_job(id)):
+                lost.append((id, None))
         return lost
 
-    def _recover_all(self, ids: Sequence[str]) -> Op[None]:
+    def _recover_all(self, ids: Sequence[str], rules: Mapping[str, Rule | None]) -> Op[None]:
         for id in ids:
-            yield from self._recover(id)
+            yield from self._recover(id, rules)
 
-    def _recover(self, id: str) -> Op[None]:
+    def _recover(self, id: str, rules: Mapping[str, Rule | None]) -> Op[None]:
         run = yield from runs.by_id(id)
         if run is None or id in self.in_hand:
             return
@@ -129,7 +144,7 @@ class HandOver:
             due = DueRun(run.id, run.lane, run.priority, run.cursor, run.attempt)
             yield from self.enqueue([due])
         elif run.state is State.RUNNING:
-            yield from _end_lost_try(run, self.clock.now())
+            yield from _end_lost_try(run, rules.get(run.version), self.clock.now())
 
     def _soon(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
@@ -137,7 +152,7 @@ class HandOver:
         task.add_done_callback(self._tasks.discard)
 
 
-def _end_lost_try(run: Run, now: int) -> Op[None]:
+def _end_lost_try(run: Run, rule: Rule | None, now: int) -> Op[None]:
     open_tries = yield from runs.open_attempts(run.id)
     irrevocable = any(passed for _, _, passed in open_tries)
     for path, number, _ in open_tries:
@@ -147,5 +162,7 @@ def _end_lost_try(run: Run, now: int) -> Op[None]:
         )  # fmt: skip
     after = after_crash(run, irrevocable=irrevocable, now=now)
     after = cancelled_meanwhile(Change(run, after), run, now)
-    yield from runs.save(run, after)
+    saved = yield from runs.save(run, after)
+    if saved and after.state is State.DEAD:
+        yield from runs.add(plan_on_failure(after, rule, now))
     log.info("run.recovered", run=run.id, rule=run.rule, state=after.state.value)

@@ -59,18 +59,19 @@ def after_try(run: Run, step: ActionStep, tried: Tried, *, now: int, repeat_unkn
 def next_try(
     run: Run, retry: Retry, *, now: int, key: str, asked: float | None = None
 ) -> int | None:
-    """When to try again after `run.attempt` tries; None where they are spent.
+    """When to try again after `run.attempt` tries, the forgiven aside; None where they are spent.
 
     Args:
         asked: seconds that the other side wants us to wait; a day at most.
     """
-    due = now + backoff(retry, run.attempt, key)
+    tries = run.attempt - run.forgiven
+    due = now + backoff(retry, tries, key)
     if asked is not None:
         due = max(due, now + min(int(asked * SECOND), DAY))
     if retry.span is not None:
         first = now if run.first_try is None else run.first_try
         return due if due <= first + retry.span else None
-    return due if retry.tries is None or run.attempt < retry.tries else None
+    return due if retry.tries is None or tries < retry.tries else None
 
 
 def backoff(retry: Retry, attempt: int, key: str) -> int:
@@ -116,5 +117,5 @@ def _with_result(run: Run, step: ActionStep, result: Mapping[str, Any]) -> Run:
 
 
 def _last_words(run: Run, failure: ActionFailed) -> str:
-    tries = f" (try {run.attempt}, the last)" if failure.retry and run.attempt > 1 else ""
-    return failure.message + tries
+    tries = run.attempt - run.forgiven
+    return failure.message + (f" (try {tries}, the last)" if failure.retry and tries > 1 else "")

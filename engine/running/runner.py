@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 import structlog
 
@@ -14,8 +13,8 @@ from engine.action import Call, Connection, Params, Registry
 from engine.clock import SECOND, Clock
 from engine.deciding.batch import Batch
 from engine.deciding.context import base_context, rule_context
-from engine.deciding.planning import Advance, advance, idempotency_key
-from engine.deciding.rulebook import followup_at, steps_at
+from engine.deciding.planning import Advance, advance, idempotency_key, plan_on_failure
+from engine.deciding.rulebook import steps_at
 from engine.errors import ActionFailed, JournalUnavailable, UserError
 from engine.journal import events, runs
 from engine.journal.operations import Op
@@ -23,35 +22,20 @@ from engine.journal.sqlite import SqliteJournal
 from engine.library import Library
 from engine.model import Event, Facts, PlannedRun, Reason, Run, State, Verdict, Watch
 from engine.queue.jobs import Enqueue, Job
-from engine.rules.model import ActionStep, Rule, Step
+from engine.rules.model import ActionStep
 from engine.rules.parameters import NoRecipient
 from engine.rules.patterns import matches
 from engine.rules.secrets import Secrets
+from engine.running.pausing import Pausing
 from engine.running.recording import Change, Ended, record
 from engine.running.retries import Tried, after_try, end
+from engine.running.scene import Scene, unwanted
 from engine.running.trying import Trier
 from engine.sources.redaction import mask_texts, private_values, strip_secrets
 
 _ALL = 2**62
 _WORTH_ASKING_AGAIN = SECOND
 log = structlog.get_logger("rulewave.running")
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """A run whose turn it is, with all that its next step may look at."""
-
-    run: Run
-    facts: Facts
-    rule: Rule
-    steps: Sequence[Step]
-    context: Mapping[str, Any]
-
-    @property
-    def step(self) -> Step | None:
-        """The step that is next."""
-        at = self.run.cursor
-        return self.steps[at] if at < len(self.steps) else None
 
 
 @dataclass(slots=True)
@@ -71,6 +55,7 @@ class Runner:
     secrets: Secrets
     clock: Clock
     enqueue: Enqueue
+    pausing: Pausing
     connect: Callable[[str], Connection]
     wait_until: Callable[[int], Awaitable[bool]]
     rates: Callable[[str], int | None] = lambda _: None
@@ -109,7 +94,7 @@ class Runner:
     async def _handle(self, job: Job) -> None:
         waited = False
         while (scene := await self._scene(job)) is not None:
-            if (ended := _unwanted(scene, self.clock.now(), waited=waited)) is not None:
+            if (ended := unwanted(scene, self.clock.now(), waited=waited)) is not None:
                 ended = replace(ended, message=self._fit(scene, ended.message or ""))
                 await self._record(Change(scene.run, ended))
                 return
@@ -118,7 +103,7 @@ class Runner:
                 await self._go_on(scene, scene.run, None)
                 return
             params = await self._prepare(scene, step)
-            if params is None:
+            if params is None or not await self._open(scene, step):
                 return
             if not waited:
                 wait = await self._wait_for_slot(step.target)
@@ -127,7 +112,8 @@ class Runner:
                 waited = wait >= _WORTH_ASKING_AGAIN
                 if waited:
                     continue
-            await self._try(scene, step, params)
+            if await self._open(scene, step):
+                await self._probe(scene, step, params)
             return
 
     async def _scene(self, job: Job) -> Scene | None:
@@ -145,7 +131,7 @@ class Runner:
             facts.event, facts.previous, facts.latest,
             now=self.clock.now(), vars=self.library.book.ruleset.vars,
         )  # fmt: skip
-        context = rule_context(base, rule, run.key, run.results)
+        context = rule_context(base, rule, run.key, run.results, run.failure)
         return Scene(run, facts, rule, steps_at(rule, run.path), context)
 
     async def _prepare(self, scene: Scene, step: ActionStep) -> Params | None:
@@ -178,10 +164,33 @@ class Runner:
             return None
         return max(0, start - now)
 
-    async def _try(self, scene: Scene, step: ActionStep, params: Params) -> None:
+    async def _open(self, scene: Scene, step: ActionStep) -> bool:
+        """Whether the step's target may be tried now; where not, the run is parked, untried."""
+        run, target = scene.run, step.target
+        if not self.actions[step.action].pausable or self.pausing.may_try(target, run.id):
+            return True
+        await self._record(Change(run, self.pausing.parked(run, target)))
+        await self.pausing.recheck(target)
+        return False
+
+    async def _probe(self, scene: Scene, step: ActionStep, params: Params) -> None:
+        """Try, and say how the target does; nothing may come between asking and this."""
+        run, target = scene.run, step.target
+        if not self.actions[step.action].pausable:
+            await self._try(scene, step, params)
+            return
+        self.pausing.begin(target, run.id)
+        try:
+            tried = await self._try(scene, step, params)
+            if tried is not None:
+                await self.pausing.end(target, run.id, tried.failure)
+        finally:
+            self.pausing.leave(target, run.id)
+
+    async def _try(self, scene: Scene, step: ActionStep, params: Params) -> Tried | None:
         run, now = scene.run, self.clock.now()
         if not await self.journal.write(runs.begin_try(run, step.path, now)):
-            return
+            return None
         begun = replace(
             run, state=State.RUNNING, attempt=run.attempt + 1, starts=run.starts + 1,
             first_try=now if run.first_try is None else run.first_try,
@@ -201,6 +210,7 @@ class Runner:
             await self._go_on(scene, after.run, ended, before=begun)
         else:
             await self._record(Change(begun, after.run, ended))
+        return tried
 
     async def _attempt(
         self, scene: Scene, step: ActionStep, params: Params, run: Run, *, repeat: bool
@@ -290,7 +300,8 @@ class Runner:
         while True:
             now = self.clock.now()
             try:
-                stand = await self.journal.write(record(change, self.enqueue, now))
+                whole = await self._with_telling(change, now)
+                stand = await self.journal.write(record(whole, self.enqueue, now))
                 break
             except JournalUnavailable as error:
                 log.error("run.waits_for_journal", run=change.before.id, error=str(error))
@@ -298,6 +309,15 @@ class Runner:
                     raise
         self._report(change, stand)
         self.on_change(stand)
+
+    async def _with_telling(self, change: Change, now: int) -> Change:
+        """A dead letter makes the run that its rule's `on_failure` wishes, in the same commit."""
+        if change.after.state is not State.DEAD:
+            return change
+        rule = await self.library.version(change.after.version)
+        return replace(
+            change, children=(*change.children, *plan_on_failure(change.after, rule, now))
+        )
 
     def _report(self, change: Change, stand: Sequence[Run]) -> None:
         run = stand[0] if stand else change.before
@@ -319,27 +339,6 @@ class Runner:
         for path, number, _ in await self.journal.read(runs.open_attempts(run.id)):
             ended = Ended(path, number, "unknown", Reason.BUG, message)
         await self._record(Change(run, buried, ended))
-
-
-def _unwanted(scene: Scene, now: int, *, waited: bool) -> Run | None:
-    """A delayed run is asked its conditions again: the run's end where they say no.
-
-    `waited` tells that it was its target's rate that held it up.
-    """
-    run = scene.run
-    if not (run.delayed or waited):
-        return None
-    followup = followup_at(scene.rule, run.path)
-    own = (scene.rule.when, followup.when if followup else None)
-    for condition in own:
-        if condition is None:
-            continue
-        judgement = condition.judge(scene.context)
-        if judgement.verdict is Verdict.NOT_MATCHED:
-            return end(run, State.CANCELLED, Reason.NO_LONGER_MATCHES, judgement.why, now)
-        if judgement.verdict is Verdict.COULD_NOT_EVALUATE:
-            return end(run, State.DEAD, Reason.COULD_NOT_EVALUATE, judgement.why, now)
-    return None
 
 
 def _may_cancel(watches: Sequence[Watch], event: Event) -> bool:

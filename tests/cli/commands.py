@@ -46,9 +46,10 @@ class Place:
 
     folder: Path
     more: dict[str, str] = field(default_factory=dict)
+    rules: str = RULES
 
     def __post_init__(self) -> None:
-        (self.folder / "rules.yaml").write_text(RULES, "utf-8")
+        (self.folder / "rules.yaml").write_text(self.rules, "utf-8")
 
     @property
     def environ(self) -> dict[str, str]:
@@ -101,14 +102,14 @@ class Daemon(Place):
 
 
 @contextmanager
-def serving(folder: Path, **changes: str) -> Iterator[Daemon]:
+def serving(folder: Path, rules: str = RULES, **changes: str) -> Iterator[Daemon]:
     """A daemon from its readiness to its end by SIGTERM."""
-    place = Place(folder, changes)
+    place = Place(folder, changes, rules=rules)
     process = subprocess.Popen(
         command("serve", "--log-format", "json"),
         stderr=subprocess.PIPE, env=place.environ, cwd=folder,
     )  # fmt: skip
-    daemon = Daemon(folder, changes, process=process)
+    daemon = Daemon(folder, changes, rules=rules, process=process)
     try:
         ready = daemon.wait_for("daemon.ready")
         daemon.more["RULEWAVE_LISTEN"] = ready["intake"]

@@ -62,3 +62,19 @@ def test_where_the_journal_cannot_be_asked_its_figures_are_unknown_and_the_rest_
     assert "rulewave_backlog NaN" in text
     assert 'rulewave_runs{state="pending"} NaN' in text
     assert 'rulewave_intake_total{outcome="not_stored"} 1.0' in text
+
+
+def test_paused_targets_are_named_up_to_a_limit_and_gone_when_they_open() -> None:
+    metrics = Metrics()
+
+    def lines(*paused: str) -> list[str]:
+        async def numbers() -> Numbers:
+            return Numbers(0, {}, paused)
+
+        return asyncio.run(metrics.render(numbers)).decode().splitlines()
+
+    assert 'rulewave_target_paused{target="mail"} 1.0' in lines("mail")
+    many = lines(*(f"t{number}" for number in range(40)))
+    assert 'rulewave_target_paused{target="t31"} 1.0' in many
+    assert 'rulewave_target_paused{target="other"} 8.0' in many
+    assert not any(line.startswith("rulewave_target_paused{") for line in lines())

@@ -28,7 +28,6 @@ def wrong(tmp_path: Path, body: str) -> list[str]:
         "cancel_on",
         "priority",
         "ttl",
-        "on_failure",
         "was",
     ],
 )
@@ -224,3 +223,21 @@ def test_every_code_that_is_used_has_a_meaning() -> None:
     }
     assert defined == set(codes.CODES)
     assert list(codes.CODES) == sorted(codes.CODES)
+
+
+def test_what_failed_is_known_in_on_failure_alone(tmp_path: Path) -> None:
+    told = "on_failure: [{when: error.reason == 'timeout', say: {text: '{{ error.message }}'}}]"
+    assert load_text(tmp_path, rule(f"{SAY}\n{told}")).problems == ()
+    hint = 'R020 there is no "error" here; it is known in on_failure'
+    (problem,) = wrong(tmp_path, "do: [{say: {text: '{{ error.message }}'}}]")
+    assert hint in problem
+    (problem,) = wrong(tmp_path, f"when: error.reason\n{SAY}")
+    assert hint in problem
+
+
+def test_on_failure_is_a_list_of_steps_with_ids_of_their_own(tmp_path: Path) -> None:
+    (problem,) = wrong(tmp_path, f"{SAY}\non_failure: nothing")
+    assert 'on_failure is a list of steps, not "nothing"' in problem
+    steps = "do: [{id: a, say: {text: hi}}]\non_failure: [{id: a, say: {text: hi}}]"
+    (problem,) = wrong(tmp_path, steps)
+    assert 'another step of this rule has the id "a"' in problem

@@ -35,6 +35,7 @@ from engine.rules.ruling import Shared, compile_rule
 from engine.rules.secrets import Secrets
 from engine.running.alarm import Alarm
 from engine.running.handing import HandOver
+from engine.running.pausing import Pausing
 from engine.running.recording import hand_over
 from engine.running.runner import Runner
 from engine.sources.samples import sample
@@ -262,6 +263,7 @@ class _Outfit:
     def runner(self, journal: SqliteJournal, library: Library) -> Runner:
         return Runner(
             journal, library, self.actions, self.secrets, self.clock, queue.enqueue,
+            Pausing(journal, self.clock),
             connect=self.connect, wait_until=self.wait_until, rates=self.rates().get,
         )  # fmt: skip
 
@@ -269,7 +271,7 @@ class _Outfit:
         return HandOver(
             journal, Alarm(self.clock), self.clock, queue.enqueue, queue.has_job, queue.lanes,
             ring=queue.open_queries(journal).ring, open_lanes=lambda _: None,
-            in_hand=runner.in_hand,
+            in_hand=runner.in_hand, rule=runner.library.version,
         )  # fmt: skip
 
 
@@ -303,6 +305,7 @@ async def open_bench(
             await action.start(stack)
         bench = await _put_together(outfit, journal, tell, limits)
         await bench.pipeline.start()
+        await bench.runner.pausing.start()
         await bench.handing.reconcile()
         yield bench
 

@@ -165,11 +165,11 @@ def test_a_run_taken_in_hand_while_the_others_are_looked_through_is_left_alone(
     office: Office,
 ) -> None:
     office.opened.add(run("a", state=State.QUEUED))
-    op = office.handing._recover("a")
+    op = office.handing._recover("a", {})
     office.in_hand.add("a")
     office.opened.write(op)
     assert office.queued == []
-    office.opened.write(office.handing._recover("nobody"))
+    office.opened.write(office.handing._recover("nobody", {}))
 
 
 def test_what_is_due_and_what_is_lost_is_looked_for_again_and_again(office: Office) -> None:

@@ -91,8 +91,8 @@ WHERE decider.id = 1
 -- name: set_decider (first, size, tries)
 INSERT INTO decider (id, first, size, tries) VALUES (1, $1, $2, $3) ON CONFLICT (id) DO UPDATE SET first = $1, size = $2, tries = $3 RETURNING decider.id
 
--- name: add_run (id, origin, origin_seq, origin_raised, rule, version, path, generation, key, state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by)
-INSERT INTO runs (id, origin, origin_seq, origin_raised, rule, version, path, generation, key, state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26) ON CONFLICT DO NOTHING RETURNING runs.seq
+-- name: add_run (id, origin, origin_seq, origin_raised, rule, version, path, generation, key, state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by, forgiven, salt, failure, dropped)
+INSERT INTO runs (id, origin, origin_seq, origin_raised, rule, version, path, generation, key, state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by, forgiven, salt, failure, dropped) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30) ON CONFLICT DO NOTHING RETURNING runs.seq
 
 -- name: add_watch (pattern, per, key, run, position)
 INSERT INTO watches (pattern, per, key, run, position) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
@@ -104,7 +104,7 @@ INSERT INTO watch_kinds (pattern, per) VALUES ($1, $2) ON CONFLICT DO NOTHING
 DELETE FROM watches WHERE watches.run = $1
 
 -- name: run_by_id (id)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped 
 FROM runs 
 WHERE runs.id = $1
 
@@ -127,8 +127,8 @@ UPDATE runs SET state='queued' WHERE runs.id = $1 AND runs.state = 'pending' RET
 -- name: begin_try (now, run, at, expected)
 UPDATE runs SET state='running', attempt=(runs.attempt + 1), starts=(runs.starts + 1), first_try=coalesce(runs.first_try, $1) WHERE runs.id = $2 AND runs.state = 'queued' AND runs.cursor = $3 AND runs.attempt = $4 RETURNING runs.id
 
--- name: save_run (state, due, lane, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, run, from_state, from_cursor, from_attempt)
-UPDATE runs SET state=$1, due=$2, lane=$3, cursor=$4, attempt=$5, starts=$6, first_try=$7, delayed=$8, watched=$9, results=$10, reason=$11, message=$12, ended=$13 WHERE runs.id = $14 AND runs.state = $15 AND runs.cursor = $16 AND runs.attempt = $17 RETURNING runs.cancelled_by
+-- name: save_run (state, due, lane, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, forgiven, run, from_state, from_cursor, from_attempt)
+UPDATE runs SET state=$1, due=$2, lane=$3, cursor=$4, attempt=$5, starts=$6, first_try=$7, delayed=$8, watched=$9, results=$10, reason=$11, message=$12, ended=$13, forgiven=$14 WHERE runs.id = $15 AND runs.state = $16 AND runs.cursor = $17 AND runs.attempt = $18 RETURNING runs.cancelled_by
 
 -- name: cancel_run (reason, message, now, by, run)
 UPDATE runs SET state='cancelled', reason=$1, message=$2, ended=$3, cancelled_by=$4 WHERE runs.id = $5 AND runs.state IN ('pending', 'queued', 'on hold') RETURNING runs.id
@@ -140,7 +140,7 @@ UPDATE runs SET cancelled_by=$1 WHERE runs.id = $2 AND runs.state = 'running' RE
 INSERT INTO attempts (run, path, number, started) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
 
 -- name: add_skipped (run, path, number, started, ended, outcome, reason, message)
-INSERT INTO attempts (run, path, number, started, ended, outcome, reason, message) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+INSERT INTO attempts (run, path, number, started, ended, outcome, reason, message) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (run, path, number) DO UPDATE SET started = $4, ended = $5, outcome = $6, reason = $7, message = $8
 
 -- name: mark_irrevocable (of_run, at, tried)
 UPDATE attempts SET irrevocable=1 WHERE attempts.run = $1 AND attempts.path = $2 AND attempts.number = $3
@@ -170,7 +170,8 @@ WHERE runs.state IN ('queued', 'running') AND runs.seq > $1 ORDER BY runs.seq
 
 -- name: run_states ()
 SELECT runs.state, count(*) AS number 
-FROM runs GROUP BY runs.state
+FROM runs 
+WHERE runs.dropped IS NULL GROUP BY runs.state
 
 -- name: take_slot (target, now, step)
 INSERT INTO buckets (target, free_at) VALUES ($1, ($2 + $3)) ON CONFLICT (target) DO UPDATE SET free_at = (CASE WHEN (buckets.free_at > $2) THEN buckets.free_at ELSE $2 END + $3) RETURNING buckets.free_at - $3 AS start
@@ -243,18 +244,48 @@ FROM rejected ORDER BY rejected.seq DESC
  LIMIT $1
 
 -- name: list_runs (rule, key, state, since, before, most)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped 
 FROM runs 
 WHERE ($1 IS NULL OR runs.rule = $1) AND ($2 IS NULL OR runs.key = $2) AND ($3 IS NULL OR runs.state = $3) AND runs.created >= $4 AND runs.seq < $5 ORDER BY runs.seq DESC 
  LIMIT $6
 
 -- name: list_followups (rule, key, state, since, before, most)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped 
 FROM runs 
-WHERE runs.path != '' AND ($1 IS NULL OR runs.rule = $1) AND ($2 IS NULL OR runs.key = $2) AND ($3 IS NULL AND runs.state IN ('pending', 'queued', 'running', 'on hold') OR runs.state = $3) AND runs.created >= $4 AND runs.seq < $5 ORDER BY runs.seq DESC 
+WHERE runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND ($1 IS NULL OR runs.rule = $1) AND ($2 IS NULL OR runs.key = $2) AND ($3 IS NULL AND runs.state IN ('pending', 'queued', 'running', 'on hold') OR runs.state = $3) AND runs.created >= $4 AND runs.seq < $5 ORDER BY runs.seq DESC 
  LIMIT $6
 
 -- name: runs_of_event (seq)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped 
 FROM runs 
 WHERE runs.origin_seq = $1 ORDER BY runs.seq
+
+-- name: list_dead (rule, key, reason, since, until, most)
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped 
+FROM runs 
+WHERE runs.state = 'dead' AND runs.dropped IS NULL AND ($1 IS NULL OR runs.rule = $1) AND ($2 IS NULL OR runs.key = $2) AND ($3 IS NULL OR runs.reason = $3) AND runs.ended >= $4 AND runs.ended <= $5 ORDER BY runs.seq DESC 
+ LIMIT $6
+
+-- name: drop_dead (now, run)
+UPDATE runs SET dropped=$1 WHERE runs.id = $2 AND runs.state = 'dead' AND runs.dropped IS NULL RETURNING runs.id
+
+-- name: replay_dead (now, salt, run)
+UPDATE runs SET state='pending', due=$1, starts=0, first_try=NULL, delayed=1, reason=NULL, message=NULL, ended=NULL, cancelled_by=NULL, forgiven=runs.attempt, salt=coalesce($2, runs.salt), dropped=NULL WHERE runs.id = $3 AND runs.state = 'dead' RETURNING runs.id
+
+-- name: undecide (event)
+UPDATE events SET names=NULL, decided=NULL, decision=NULL WHERE events.seq = $1
+
+-- name: drop_undecidable (run)
+DELETE FROM runs WHERE runs.id = $1 AND runs.state = 'dead' RETURNING runs.id
+
+-- name: pick_parked (moment, of)
+UPDATE runs SET due=$1 WHERE runs.state = 'pending' AND runs.reason = 'target_paused' AND runs.id = (SELECT of_lane.id 
+FROM runs AS of_lane 
+WHERE of_lane.state = 'pending' AND of_lane.reason = 'target_paused' AND of_lane.lane = $2 ORDER BY of_lane.attempt, of_lane.seq 
+ LIMIT 1) RETURNING runs.id
+
+-- name: release_parked (now, of)
+UPDATE runs SET due=$1 WHERE runs.state = 'pending' AND runs.reason = 'target_paused' AND runs.lane = $2 RETURNING runs.id
+
+-- name: release_all_parked (now)
+UPDATE runs SET due=$1 WHERE runs.state = 'pending' AND runs.reason = 'target_paused'

@@ -91,8 +91,8 @@ WHERE decider.id = 1
 -- name: set_decider (first, size, tries)
 INSERT INTO decider (id, first, size, tries) VALUES (1, :first, :size, :tries) ON CONFLICT (id) DO UPDATE SET first = :first, size = :size, tries = :tries RETURNING id
 
--- name: add_run (id, origin, origin_seq, origin_raised, rule, version, path, generation, key, state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by)
-INSERT INTO runs (id, origin, origin_seq, origin_raised, rule, version, path, generation, "key", state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by) VALUES (:id, :origin, :origin_seq, :origin_raised, :rule, :version, :path, :generation, :key, :state, :due, :created, :lane, :priority, :cursor, :attempt, :starts, :first_try, :delayed, :watched, :results, :reason, :message, :ended, :parent, :cancelled_by) ON CONFLICT DO NOTHING RETURNING seq
+-- name: add_run (id, origin, origin_seq, origin_raised, rule, version, path, generation, key, state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by, forgiven, salt, failure, dropped)
+INSERT INTO runs (id, origin, origin_seq, origin_raised, rule, version, path, generation, "key", state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by, forgiven, salt, failure, dropped) VALUES (:id, :origin, :origin_seq, :origin_raised, :rule, :version, :path, :generation, :key, :state, :due, :created, :lane, :priority, :cursor, :attempt, :starts, :first_try, :delayed, :watched, :results, :reason, :message, :ended, :parent, :cancelled_by, :forgiven, :salt, :failure, :dropped) ON CONFLICT DO NOTHING RETURNING seq
 
 -- name: add_watch (pattern, per, key, run, position)
 INSERT INTO watches (pattern, per, "key", run, position) VALUES (:pattern, :per, :key, :run, :position) ON CONFLICT DO NOTHING
@@ -104,7 +104,7 @@ INSERT INTO watch_kinds (pattern, per) VALUES (:pattern, :per) ON CONFLICT DO NO
 DELETE FROM watches WHERE watches.run = :run
 
 -- name: run_by_id (id)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped 
 FROM runs 
 WHERE runs.id = :id
 
@@ -127,8 +127,8 @@ UPDATE runs SET state='queued' WHERE runs.id = :run AND runs.state = 'pending' R
 -- name: begin_try (now, run, at, expected)
 UPDATE runs SET state='running', attempt=(runs.attempt + 1), starts=(runs.starts + 1), first_try=coalesce(runs.first_try, :now) WHERE runs.id = :run AND runs.state = 'queued' AND runs.cursor = :at AND runs.attempt = :expected RETURNING id
 
--- name: save_run (state, due, lane, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, run, from_state, from_cursor, from_attempt)
-UPDATE runs SET state=:state, due=:due, lane=:lane, cursor=:cursor, attempt=:attempt, starts=:starts, first_try=:first_try, delayed=:delayed, watched=:watched, results=:results, reason=:reason, message=:message, ended=:ended WHERE runs.id = :run AND runs.state = :from_state AND runs.cursor = :from_cursor AND runs.attempt = :from_attempt RETURNING cancelled_by
+-- name: save_run (state, due, lane, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, forgiven, run, from_state, from_cursor, from_attempt)
+UPDATE runs SET state=:state, due=:due, lane=:lane, cursor=:cursor, attempt=:attempt, starts=:starts, first_try=:first_try, delayed=:delayed, watched=:watched, results=:results, reason=:reason, message=:message, ended=:ended, forgiven=:forgiven WHERE runs.id = :run AND runs.state = :from_state AND runs.cursor = :from_cursor AND runs.attempt = :from_attempt RETURNING cancelled_by
 
 -- name: cancel_run (reason, message, now, by, run)
 UPDATE runs SET state='cancelled', reason=:reason, message=:message, ended=:now, cancelled_by=:by WHERE runs.id = :run AND runs.state IN ('pending', 'queued', 'on hold') RETURNING id
@@ -140,7 +140,7 @@ UPDATE runs SET cancelled_by=:by WHERE runs.id = :run AND runs.state = 'running'
 INSERT INTO attempts (run, path, number, started) VALUES (:run, :path, :number, :started) ON CONFLICT DO NOTHING
 
 -- name: add_skipped (run, path, number, started, ended, outcome, reason, message)
-INSERT INTO attempts (run, path, number, started, ended, outcome, reason, message) VALUES (:run, :path, :number, :started, :ended, :outcome, :reason, :message) ON CONFLICT DO NOTHING
+INSERT INTO attempts (run, path, number, started, ended, outcome, reason, message) VALUES (:run, :path, :number, :started, :ended, :outcome, :reason, :message) ON CONFLICT (run, path, number) DO UPDATE SET started = :started, ended = :ended, outcome = :outcome, reason = :reason, message = :message
 
 -- name: mark_irrevocable (of_run, at, tried)
 UPDATE attempts SET irrevocable=1 WHERE attempts.run = :of_run AND attempts.path = :at AND attempts.number = :tried
@@ -170,7 +170,8 @@ WHERE runs.state IN ('queued', 'running') AND runs.seq > :after ORDER BY runs.se
 
 -- name: run_states ()
 SELECT runs.state, count(*) AS number 
-FROM runs GROUP BY runs.state
+FROM runs 
+WHERE runs.dropped IS NULL GROUP BY runs.state
 
 -- name: take_slot (target, now, step)
 INSERT INTO buckets (target, free_at) VALUES (:target, (:now + :step)) ON CONFLICT (target) DO UPDATE SET free_at = (CASE WHEN (buckets.free_at > :now) THEN buckets.free_at ELSE :now END + :step) RETURNING free_at - :step AS start
@@ -243,18 +244,48 @@ FROM rejected ORDER BY rejected.seq DESC
  LIMIT :most
 
 -- name: list_runs (rule, key, state, since, before, most)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped 
 FROM runs 
 WHERE (:rule IS NULL OR runs.rule = :rule) AND (:key IS NULL OR runs."key" = :key) AND (:state IS NULL OR runs.state = :state) AND runs.created >= :since AND runs.seq < :before ORDER BY runs.seq DESC
  LIMIT :most
 
 -- name: list_followups (rule, key, state, since, before, most)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped 
 FROM runs 
-WHERE runs.path != '' AND (:rule IS NULL OR runs.rule = :rule) AND (:key IS NULL OR runs."key" = :key) AND (:state IS NULL AND runs.state IN ('pending', 'queued', 'running', 'on hold') OR runs.state = :state) AND runs.created >= :since AND runs.seq < :before ORDER BY runs.seq DESC
+WHERE runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND (:rule IS NULL OR runs.rule = :rule) AND (:key IS NULL OR runs."key" = :key) AND (:state IS NULL AND runs.state IN ('pending', 'queued', 'running', 'on hold') OR runs.state = :state) AND runs.created >= :since AND runs.seq < :before ORDER BY runs.seq DESC
  LIMIT :most
 
 -- name: runs_of_event (seq)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped 
 FROM runs 
 WHERE runs.origin_seq = :seq ORDER BY runs.seq
+
+-- name: list_dead (rule, key, reason, since, until, most)
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped 
+FROM runs 
+WHERE runs.state = 'dead' AND runs.dropped IS NULL AND (:rule IS NULL OR runs.rule = :rule) AND (:key IS NULL OR runs."key" = :key) AND (:reason IS NULL OR runs.reason = :reason) AND runs.ended >= :since AND runs.ended <= :until ORDER BY runs.seq DESC
+ LIMIT :most
+
+-- name: drop_dead (now, run)
+UPDATE runs SET dropped=:now WHERE runs.id = :run AND runs.state = 'dead' AND runs.dropped IS NULL RETURNING id
+
+-- name: replay_dead (now, salt, run)
+UPDATE runs SET state='pending', due=:now, starts=0, first_try=NULL, delayed=1, reason=NULL, message=NULL, ended=NULL, cancelled_by=NULL, forgiven=runs.attempt, salt=coalesce(:salt, runs.salt), dropped=NULL WHERE runs.id = :run AND runs.state = 'dead' RETURNING id
+
+-- name: undecide (event)
+UPDATE events SET names=NULL, decided=NULL, decision=NULL WHERE events.seq = :event
+
+-- name: drop_undecidable (run)
+DELETE FROM runs WHERE runs.id = :run AND runs.state = 'dead' RETURNING id
+
+-- name: pick_parked (moment, of)
+UPDATE runs SET due=:moment WHERE runs.state = 'pending' AND runs.reason = 'target_paused' AND runs.id = (SELECT of_lane.id 
+FROM runs AS of_lane 
+WHERE of_lane.state = 'pending' AND of_lane.reason = 'target_paused' AND of_lane.lane = :of ORDER BY of_lane.attempt, of_lane.seq
+ LIMIT 1) RETURNING id
+
+-- name: release_parked (now, of)
+UPDATE runs SET due=:now WHERE runs.state = 'pending' AND runs.reason = 'target_paused' AND runs.lane = :of RETURNING id
+
+-- name: release_all_parked (now)
+UPDATE runs SET due=:now WHERE runs.state = 'pending' AND runs.reason = 'target_paused'

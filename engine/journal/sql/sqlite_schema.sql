@@ -90,6 +90,10 @@ CREATE TABLE runs (
 	ended BIGINT, 
 	parent TEXT, 
 	cancelled_by TEXT, 
+	forgiven INTEGER NOT NULL, 
+	salt TEXT NOT NULL, 
+	failure TEXT, 
+	dropped BIGINT, 
 	CONSTRAINT runs_once UNIQUE (origin, rule, path, generation), 
 	UNIQUE (id)
 );
@@ -97,6 +101,7 @@ CREATE INDEX runs_due ON runs (due) WHERE state = 'pending';
 CREATE INDEX runs_ended ON runs (ended) WHERE ended is not null;
 CREATE INDEX runs_key ON runs ("key", seq);
 CREATE INDEX runs_origin ON runs (origin_seq);
+CREATE INDEX runs_parked ON runs (lane, attempt, seq) WHERE reason = 'target_paused';
 CREATE INDEX runs_rule ON runs (rule, seq);
 CREATE INDEX runs_state ON runs (state, seq);
 CREATE TABLE versions (

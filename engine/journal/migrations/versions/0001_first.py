@@ -179,6 +179,10 @@ def _runs() -> None:
         sa.Column("ended", sa.BigInteger(), nullable=True),
         sa.Column("parent", sa.Text(), nullable=True),
         sa.Column("cancelled_by", sa.Text(), nullable=True),
+        sa.Column("forgiven", sa.Integer(), nullable=False),
+        sa.Column("salt", sa.Text(), nullable=False),
+        sa.Column("failure", sa.Text(), nullable=True),
+        sa.Column("dropped", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("id"),
         sa.UniqueConstraint("origin", "rule", "path", "generation", name="runs_once"),
@@ -206,6 +210,14 @@ def _run_indexes() -> None:
     )
     op.create_index("runs_key", "runs", ["key", "seq"], unique=False)
     op.create_index("runs_origin", "runs", ["origin_seq"], unique=False)
+    op.create_index(
+        "runs_parked",
+        "runs",
+        ["lane", "attempt", "seq"],
+        unique=False,
+        sqlite_where=sa.text("reason = 'target_paused'"),
+        postgresql_where=sa.text("reason = 'target_paused'"),
+    )
     op.create_index("runs_rule", "runs", ["rule", "seq"], unique=False)
     op.create_index("runs_state", "runs", ["state", "seq"], unique=False)
 

@@ -1,0 +1,52 @@
+"""A run whose turn it is, with all that its next step may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.deciding.rulebook import followup_at, tells_of_failure
+from engine.model import Facts, Reason, Run, State, Verdict
+from engine.rules.model import Rule, Step
+from engine.running.retries import end
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A run whose turn it is, with all that its next step may look at."""
+
+    run: Run
+    facts: Facts
+    rule: Rule
+    steps: Sequence[Step]
+    context: Mapping[str, Any]
+
+    @property
+    def step(self) -> Step | None:
+        """The step that is next."""
+        at = self.run.cursor
+        return self.steps[at] if at < len(self.steps) else None
+
+
+def unwanted(scene: Scene, now: int, *, waited: bool) -> Run | None:
+    """A delayed run is asked its conditions again: the run's end where they say no.
+
+    `waited` tells that it was its target's rate that held it up.
+    """
+    run = scene.run
+    if not (run.delayed or waited):
+        return None
+    followup = followup_at(scene.rule, run.path)
+    # What tells of a failure is wanted whatever the rule would say by now.
+    rules = None if tells_of_failure(run.path) else scene.rule.when
+    own = (rules, followup.when if followup else None)
+    for condition in own:
+        if condition is None:
+            continue
+        judgement = condition.judge(scene.context)
+        if judgement.verdict is Verdict.NOT_MATCHED:
+            return end(run, State.CANCELLED, Reason.NO_LONGER_MATCHES, judgement.why, now)
+        if judgement.verdict is Verdict.COULD_NOT_EVALUATE:
+            return end(run, State.DEAD, Reason.COULD_NOT_EVALUATE, judgement.why, now)
+    return None
