@@ -33,6 +33,15 @@ NO_CONNECTION = "R026"
 BAD_CONNECTION = "R027"
 BAD_TIME = "R028"
 ORDERS_TEXT = "R029"
+TEXT_AND_NUMBER = "R030"
+NULL_ORDERED = "R031"
+UNKNOWN_PATH = "R032"
+UNKNOWN_EVENT = "R033"
+SOME_VERSIONS = "R034"
+NULL_IN_TEXT = "R035"
+NEVER_STORED = "R036"
+NAME_AS_SENT = "R037"
+UNKNOWN_STEP = "R038"
 
 CODES: Mapping[str, str] = {
     UNREADABLE: "the file or folder cannot be read, is not UTF-8, or is larger than 5 MiB",
@@ -64,4 +73,13 @@ CODES: Mapping[str, str] = {
     BAD_CONNECTION: "a connection is described wrongly",
     BAD_TIME: "a duration, rate, cron line or time zone is written wrongly",
     ORDERS_TEXT: "`<` and `>` compare texts by alphabet; dates need time()",
+    TEXT_AND_NUMBER: "a text is compared with a number, which are never equal",
+    NULL_ORDERED: "`<` or `>` on what may be null, under `not` or `!`: null makes it true",
+    UNKNOWN_PATH: "no panel version sends what stands at this path (a warning)",
+    UNKNOWN_EVENT: "no panel version sends events of this type (a warning)",
+    SOME_VERSIONS: "only some panel versions send this, or send it so (a warning)",
+    NULL_IN_TEXT: "a text needs what may be null or missing (a warning)",
+    NEVER_STORED: "a field that carries a credential is never stored (a warning)",
+    NAME_AS_SENT: "`event` keeps the name that was sent, and this event has others (a warning)",
+    UNKNOWN_STEP: "no earlier step of the rule has this id (a warning)",
 }
