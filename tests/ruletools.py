@@ -13,6 +13,8 @@ from engine.rules.loading import Loaded, load
 from engine.rules.secrets import Secrets
 
 FIXTURES = Path(__file__).parents[2] / "shared" / "fixtures"
+SAY = "do: [{say: {text: hi}}]"
+GOOD = f"version: 1\nrules:\n  - id: good\n    on: user.*\n    {SAY}\n"
 
 
 class SayParams(Params):

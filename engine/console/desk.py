@@ -82,12 +82,14 @@ class Desk:
         """One run with all its tries."""
         run = await self._run(params)
         tries = await self.journal.list(listing.attempts_of(run.id))
+        origin = await self.journal.list(listing.event(run.origin))
+        private = private_values(origin.event.body) if origin else ()
         return {
             **(await self._run_lines([run]))[0],
             "version": run.version,
             "parent": run.parent,
             "cancelled_by": run.cancelled_by,
-            "results": mask_private(run.results),
+            "results": mask_private(run.results, private),
             "attempts": [_attempt_line(row) for row in tries],
         }
 

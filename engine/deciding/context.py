@@ -56,7 +56,10 @@ def key_of(per: Per, context: Context) -> str:
     value = per.expression.search(context)
     if value is None:
         raise CouldNotEvaluate(f"per: {per.text} is null for this event")
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    try:
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except TypeError as error:  # an expression may come out as another expression (`&name`)
+        raise CouldNotEvaluate(f"per: {per.text} is nothing that could be a key") from error
 
 
 def _default_key(context: Context) -> str:

@@ -109,11 +109,18 @@ def _due(step: AfterStep, context: Context, reached: int) -> int:
     if step.until is None:
         return reached + (step.delay or 0)
     value = step.until.search(context)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    moment = int(value * SECOND) if number else from_iso(value)
+    moment = _moment(value)
     if moment is None or not 0 <= moment <= _LATEST:
         raise CouldNotEvaluate(f"{step.until.text} is {value!r}, which is no time")
     return moment + step.offset
+
+
+def _moment(value: object) -> int | None:
+    """The moment that an ISO text or a number of seconds since 1970 names."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return from_iso(value)
+    # Asked first: a float times a million may be infinite, and that is no integer.
+    return int(value * SECOND) if 0 <= value <= _LATEST // SECOND else None
 
 
 def _moved(run: Run, steps: Sequence[Step], cursor: int, now: int) -> Run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -160,10 +160,10 @@ def watch_kinds() -> Op[list[tuple[str, str]]]:
     return [(row["pattern"], row["per"]) for row in rows]
 
 
-def under_way() -> Op[Sequence[str]]:
-    """Ids of all queued and running runs."""
+def under_way() -> Op[list[tuple[str, State]]]:
+    """Ids of all queued and running runs, with which of the two they are."""
     rows = yield from ask("under_way", after=0)
-    return [row["id"] for row in rows]
+    return [(row["id"], State(row["state"])) for row in rows]
 
 
 def states() -> Op[dict[str, int]]:

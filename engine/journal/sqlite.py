@@ -7,6 +7,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class _Call(Generic[T]):
             self.future.set_result(self.result)  # type: ignore[arg-type]
 
 
-class _Worker:
+class _Worker(ABC):
     """A thread with a connection of its own, fed by a queue."""
 
     def __init__(self, path: Path, statements: Mapping[str, str], name: str) -> None:
@@ -97,8 +98,9 @@ class _Worker:
             batch.append(call)
         return batch
 
+    @abstractmethod
     def _serve(self, database: sqlite3.Connection, batch: list[_Call[Any]]) -> None:
-        raise NotImplementedError
+        """Play each call of a batch, and note its result or its error."""
 
     def _play(self, database: sqlite3.Connection, call: _Call[Any]) -> None:
         def execute(wish: Ask) -> Rows:

@@ -61,6 +61,12 @@ _open = runs.c.state.in_([literal_column(f"'{state}'") for state in OPEN_STATES]
 _waiting = runs.c.state.in_([literal_column(f"'{s}'") for s in ("pending", "queued", "on hold")])
 
 
+# Asked once for a whole statement: to look per run would be a backlog's length for each.
+_oldest_undecided = (
+    select(func.min(events.c.stored)).where(events.c.decided.is_(None)).scalar_subquery()
+)
+
+
 def _event() -> Select[tuple[object, ...]]:
     return select(*_EVENT)
 
@@ -119,9 +125,9 @@ _DECIDING: dict[str, Any] = {
     "same_time_of_all": _event()
     .where(events.c.raised == p("raised"), events.c.seq > p("after"), events.c.seq < p("before"))
     .order_by(events.c.seq),
-    "first_undecided": select(
-        func.min(events.c.seq).label("seq"), func.min(events.c.stored).label("stored")
-    ).where(events.c.decided.is_(None)),
+    "first_undecided": select(func.min(events.c.seq).label("seq")).where(
+        events.c.decided.is_(None)
+    ),
     "event_by_seq": _event().where(events.c.seq == p("seq")),
     "event_by_id": select(*_EVENT, events.c.decision).where(events.c.id == p("id")),
     "watch_kinds": select(watch_kinds.c.pattern, watch_kinds.c.per),
@@ -174,7 +180,7 @@ _RUNS: dict[str, Any] = {
         runs.c.due <= p("now"),
         or_(
             runs.c.watched == literal_column("0"),
-            ~exists().where(events.c.decided.is_(None), events.c.stored <= runs.c.due),
+            runs.c.due < func.coalesce(_oldest_undecided, p("now") + _ONE),
         ),
     )
     .order_by(runs.c.due)
@@ -249,7 +255,7 @@ _RUNS: dict[str, Any] = {
     "count_tries": select(func.count().label("number")).where(
         attempts.c.run == p("of_run"), attempts.c.number > literal_column("0")
     ),
-    "under_way": select(runs.c.id)
+    "under_way": select(runs.c.id, runs.c.state)
     .where(
         runs.c.state.in_([literal_column("'queued'"), literal_column("'running'")]),
         runs.c.seq > p("after"),
@@ -300,16 +306,18 @@ _superseded = exists().where(
     ),
 )
 
+_BLANK: ColumnClause[str] = literal_column("'{}'")
+
 _RETENTION: dict[str, Any] = {
     "old_runs": select(runs.c.id).where(runs.c.ended < p("before")).limit(p("most")),
     "drop_attempts": delete(attempts).where(attempts.c.run == p("run")),
     "drop_run": delete(runs).where(runs.c.id == p("run")),
     "next_seq": select(events.c.seq)
-    .where(events.c.seq > p("after"), events.c.stored < p("before"))
+    .where(events.c.seq > p("after"), events.c.stored < p("before"), events.c.body != _BLANK)
     .order_by(events.c.seq)
     .limit(p("most")),
     # A subject's last state stays, until it was deleted; so does what a run still stands on.
-    "may_go": select(events.c.seq).where(
+    "may_go": select(events.c.raised, events.c.stored).where(
         events.c.seq == p("seq"),
         events.c.decided.is_not(None),
         ~exists().where(runs.c.origin_seq == events.c.seq),
@@ -324,7 +332,7 @@ _RETENTION: dict[str, Any] = {
     "blank_event": update(events)
     .where(events.c.seq == p("blank"))
     .values(
-        body=literal_column("'{}'"),
+        body=_BLANK,
         subject=literal_column("''"),
         decision=literal_column("NULL"),
     ),

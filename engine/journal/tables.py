@@ -39,6 +39,8 @@ events = Table(
     UniqueConstraint("source", "digest", name="events_digest"),
     Index("events_undecided", "seq", sqlite_where=text("decided is null"),
           postgresql_where=text("decided is null")),
+    Index("events_waiting", "stored", sqlite_where=text("decided is null"),
+          postgresql_where=text("decided is null")),
     Index("events_subject", "subject", "raised", "seq"),
     Index("events_raised", "raised", "seq"),
     Index("events_type", "type", "seq"),

@@ -20,7 +20,13 @@ from engine.rules.wording import shown
 TIMEZONE = "_timezone"
 _GIB = 1024**3
 _SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-_SPANS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second"))
+# Each with the unit that it is rounded to: 71 hours and 59 minutes are three days.
+_SPANS = (
+    (DAY, "day", HOUR),
+    (HOUR, "hour", MINUTE),
+    (MINUTE, "minute", SECOND),
+    (SECOND, "second", 1),
+)
 
 
 @pass_context
@@ -120,9 +126,12 @@ def _zone(name: str) -> tzinfo:
 
 
 def _span(distance: int) -> str:
-    """A span in its greatest unit, whole: `3 days`."""
-    for size, name in _SPANS:
-        count = abs(distance) // size
+    """A span in its greatest unit, whole: `3 days`.
+
+    A notice of "3 days before" is read a moment later, and speaks of three days all the same.
+    """
+    for size, name, finer in _SPANS:
+        count = (abs(distance) + finer // 2) // finer * finer // size
         if count:
             return f"{count} {name}" + ("s" if count > 1 else "")
     return "0 seconds"

@@ -7,27 +7,24 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.rules.conditions import Condition
-from engine.rules.lint_expressions import lint_condition, lint_event_type, lint_expression
+from engine.rules.lint_expressions import lint_condition, lint_expression
 from engine.rules.lint_facts import facts_of
 from engine.rules.lint_scope import NOTHING_KNOWN, Facts, How, Scope
 from engine.rules.lint_templates import lint_template, paths_in
 from engine.rules.model import ActionStep, AfterStep, CancelOn, Rule, Step
 from engine.rules.parameters import CompiledParameters
-from engine.rules.patterns import OWN, matches
+from engine.rules.patterns import OWN, is_known, matches
 from engine.rules.report import Report
 from engine.rules.values import Entries, Items, Recipient, Searched, Text, Url, Value
-from engine.sources import catalogue, expiry, outlook
+from engine.sources import catalogue, outlook
 from engine.sources.contract import ANYTHING, Shape
 from engine.sources.names import RENEWED
-
-_MOST_HOURS = 24 * 60
 
 
 def lint_rule(rule: Rule, report: Report, keep_fields: frozenset[str] = frozenset()) -> None:
     """Report all that the contract of the event types makes wrong or doubtful in a rule."""
     hidden = catalogue.secret_names() - keep_fields
-    raw = rule.source.get("on")
-    names, known = _event_types(raw, rule.on, report.at("on"))
+    names, known = _event_types(rule.on)
     if rule.clocks or not known:
         names = ()
     scope = _scope(names, report, hidden, exact=known and not _has_glob(rule.on))
@@ -111,17 +108,18 @@ class _RuleLint:
     ) -> None:
         conditions = {one.pattern: one.when for one in compiled}
         for number, one in enumerate(raw if isinstance(raw, list) else [raw]):
-            at = report.at(number) if isinstance(raw, list) else report
-            entry = one if isinstance(one, Mapping) else {}
-            written, place = (entry.get("on"), at.at("on")) if entry else (one, at)
+            if not isinstance(one, Mapping) or "when" not in one:
+                continue
+            written = one.get("on")
             listed = written if isinstance(written, list) else [written]
             fitting = [name for name in listed if isinstance(name, str) and name in conditions]
-            names, known = _event_types(written, fitting, place)
-            when = conditions[fitting[0]] if fitting and "when" in entry else None
+            when = conditions[fitting[0]] if fitting else None
             if when is not None:
+                at = report.at(number) if isinstance(raw, list) else report
+                names, known = _event_types(fitting)
                 scope = self._cancelling(names if known else (), at.at("when"))
                 first = frozenset(("origin", *path) for path in facts)
-                lint_condition(when, entry["when"], scope, How(first))
+                lint_condition(when, one["when"], scope, How(first))
 
     def _cancelling(self, names: Iterable[str], report: Report) -> Scope:
         """The names of the cancelling event, and `origin` with those of the first one."""
@@ -173,36 +171,16 @@ def _with_steps(scope: Scope, ids: tuple[str, ...]) -> Scope:
     return replace(scope, names=replace(scope.names, fields={**scope.names.fields, "steps": steps}))
 
 
-def _event_types(raw: Any, patterns: Sequence[str], report: Report) -> tuple[tuple[str, ...], bool]:
-    """The known event types that fit, and whether nothing unknown may come besides.
-
-    A pattern that fits nothing is reported.
-    """
-    found: list[str] = []
-    known = True
-    for pattern in patterns:
-        fitting = _fitting(pattern)
-        found += fitting
-        if not fitting:
-            known = False
-            if not pattern.startswith(OWN):
-                at = report.at(raw.index(pattern)) if isinstance(raw, list) else report
-                lint_event_type(pattern, at)
-    return tuple(dict.fromkeys(found)), known
+def _event_types(patterns: Iterable[str]) -> tuple[tuple[str, ...], bool]:
+    """The known event types that fit, and whether nothing unknown may come besides."""
+    fitting = [_fitting(pattern) for pattern in patterns]
+    return tuple(dict.fromkeys(name for found in fitting for name in found)), all(fitting)
 
 
 def _fitting(pattern: str) -> tuple[str, ...]:
     if "*" not in pattern:
-        return (pattern,) if outlook.is_known(pattern) else ()
-    found = tuple(name for name in outlook.known_names() if matches(pattern, name))
-    return found or tuple(name for name in _notices() if matches(pattern, name))
-
-
-def _notices() -> Iterable[str]:
-    """The older names of expiry notices that newer panels may send at any hour."""
-    for hours in range(1, _MOST_HOURS):
-        yield expiry.name_of(-hours)
-        yield expiry.name_of(hours)
+        return (pattern,) if is_known(pattern) and not pattern.startswith(OWN) else ()
+    return tuple(name for name in outlook.known_names() if matches(pattern, name))
 
 
 def _has_glob(patterns: Iterable[str]) -> bool:

@@ -11,9 +11,8 @@ from engine.rules.conditions import Condition
 from engine.rules.expressions import Expression, Node, Path, path_of
 from engine.rules.lint_facts import facts, facts_of
 from engine.rules.lint_scope import How, Reading, Scope
-from engine.rules.patterns import OWN
-from engine.rules.report import Report
-from engine.rules.wording import did_you_mean, shown
+from engine.rules.patterns import is_known, known_events
+from engine.rules.wording import did_you_mean, shortened, shown
 from engine.sources import outlook
 from engine.sources.contract import ANYTHING, NUMBERS, TEXTS, Kind, Shape
 
@@ -61,13 +60,6 @@ def lint_expression(expression: Expression, scope: Scope, how: How) -> None:
     _Reader(scope).read(expression.tree, scope.root, how)
 
 
-def lint_event_type(name: str, report: Report) -> None:
-    """Report an event type that nothing known sends."""
-    close = did_you_mean(name, outlook.known_names())
-    hint = close if close.startswith("did") else "it is right if something of your own raises it"
-    report.warn(codes.UNKNOWN_EVENT, f"no panel version sends {name}", hint)
-
-
 def lint_compared_event(name: str, scope: Scope) -> None:
     """Report the comparison of `event` with a name that is not the only one of its event."""
     others = outlook.other_names(name)
@@ -78,8 +70,9 @@ def lint_compared_event(name: str, scope: Scope) -> None:
         )
         hint = f"listen to it instead: on: {name} finds it on every panel"
         scope.report.warn(codes.NAME_AS_SENT, message, hint)
-    elif scope.exact and not name.startswith(OWN) and not outlook.is_known(name):
-        lint_event_type(name, scope.report)
+    elif scope.exact and not is_known(name):
+        hint = did_you_mean(name, known_events())
+        scope.report.warn(codes.UNKNOWN_EVENT, f'no panel sends "{shortened(name)}"', hint)
 
 
 class _Reader:

@@ -131,7 +131,8 @@ class Scope:
         if len(rest) > 1 and rest[1] in _SUBJECTS:
             rest = rest[1:]
         subject = str(rest[0]) if rest[0] in _SUBJECTS else "".join(self.subjects)
-        tail = rest[2:] if rest[1:2] == (_TRAFFIC,) else rest[1:]
+        lifted = rest[1:2] == (_TRAFFIC,) and len(rest) > 2  # noqa: PLR2004  # a counter within
+        tail = rest[2:] if lifted else rest[1:]
         moved = MOVED.get(subject, {}).get(str(tail[0])) if len(tail) == 1 else None
         tail = tuple(moved.split(".")) if moved else tail
         view = self.names.fields.get(subject) if tail else None

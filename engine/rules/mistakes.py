@@ -71,7 +71,12 @@ def _bad(
     where = f"{name}: " + (".".join(map(str, path)) + ": " if path else "")
     number = isinstance(value, int | float)
     hint = "put it in quotes" if number and "text" in said else ""
-    given = f", not {shown(value)}" if path and said.startswith("should be") else ""
+    said = said.replace(" or should be ", " or ")
+    given = (
+        f", not {shown(value)}"
+        if path and value not in ([], {}) and said.startswith("should be")
+        else ""
+    )
     report.at(*path).error(codes.BAD_PARAMETER, f"{where}{said}{given}", hint)
 
 
@@ -83,6 +88,10 @@ def _message(one: Mapping[str, Any]) -> str:
         ("a valid boolean", "true or false"),
         ("a valid dictionary", "a mapping"),
         ("a valid list", "a list"),
+        ("a valid tuple", "a list"),
+        (" or instance of Auth", ", as {bearer: …}"),
+        (" or instance of StdinText", ", as {text: …}"),
+        ("List should have at least 1 item after validation, not 0", "should not be empty"),
     ):
         text = text.replace(theirs, ours)
     return shortened(text, 300)

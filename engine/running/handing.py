@@ -96,9 +96,10 @@ class HandOver:
     async def reconcile(self) -> None:
         """Runs that are under way by the journal, but not in the queue or in hand, go on."""
         try:
-            for id in await self.journal.read(runs.under_way()):
-                if id not in self.in_hand:
-                    await self.journal.write(self._recover(id))
+            # Looked for beside the writer: most runs under way are where they belong.
+            lost = await self.journal.list(self._lost())
+            for first in range(0, len(lost), MOST):
+                await self.journal.write(self._recover_all(lost[first : first + MOST]))
             await self._wake_worker()
         except JournalUnavailable as error:
             log.error("reconcile.journal_away", error=str(error))
@@ -106,6 +107,19 @@ class HandOver:
     async def _wake_worker(self) -> None:
         self.open_lanes(set(await self.journal.read(self.lanes())))
         await self.ring()
+
+    def _lost(self) -> Op[list[str]]:
+        lost = []
+        for id, state in (yield from runs.under_way()):
+            if id in self.in_hand:
+                continue
+            if state is State.RUNNING or not (yield from self.has_job(id)):
+                lost.append(id)
+        return lost
+
+    def _recover_all(self, ids: Sequence[str]) -> Op[None]:
+        for id in ids:
+            yield from self._recover(id)
 
     def _recover(self, id: str) -> Op[None]:
         run = yield from runs.by_id(id)

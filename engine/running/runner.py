@@ -109,6 +109,7 @@ class Runner:
         waited = False
         while (scene := await self._scene(job)) is not None:
             if (ended := _unwanted(scene, self.clock.now(), waited=waited)) is not None:
+                ended = replace(ended, message=self._fit(scene, ended.message or ""))
                 await self._record(Change(scene.run, ended))
                 return
             step = scene.step
@@ -188,7 +189,7 @@ class Runner:
         repeat = action.safe_to_repeat(params)
         if step.if_unknown is not None:
             repeat = step.if_unknown == "repeat"
-        tried = self._clean(await self._attempt(scene, step, params, begun, repeat=repeat))
+        tried = self._clean(scene, await self._attempt(scene, step, params, begun, repeat=repeat))
         after = after_try(begun, step, tried, now=self.clock.now(), repeat_unknown=repeat)
         failure = tried.failure
         ended = Ended(
@@ -217,7 +218,7 @@ class Runner:
             attempt=run.attempt,
             timeout=timeout if step.timeout is None else step.timeout / SECOND,
             allow_private=self.allow_private,
-            mask=partial(_fit_for_log, scene.facts.event.body, self.secrets),
+            mask=partial(self._fit, scene),
         )
 
         async def mark() -> None:
@@ -225,23 +226,31 @@ class Runner:
 
         return await self.trier.attempt(action, params, call, None if repeat else mark)
 
-    def _clean(self, tried: Tried) -> Tried:
+    def _clean(self, scene: Scene, tried: Tried) -> Tried:
         """Secrets leave a result and a message before anything is stored."""
         failure = tried.failure
         if failure is not None:
-            failure.message = self.secrets.mask(failure.message)
+            failure.message = self._fit(scene, failure.message)
             return tried
         return replace(tried, result=self.secrets.mask_value(strip_secrets(tried.result)))
 
+    def _fit(self, scene: Scene, text: str) -> str:
+        """A text as it may be logged and shown: neither secrets nor private values in it."""
+        facts = scene.facts
+        known = (event for event in (facts.event, facts.previous, facts.latest) if event)
+        for event in known:
+            text = mask_texts(text, private_values(event.body))
+        return self.secrets.mask(text)
+
     async def _skip(self, scene: Scene, step: ActionStep, reason: str, why: str) -> None:
-        ended = Ended(step.path, 0, "skipped", str(reason), self.secrets.mask(why))
+        ended = Ended(step.path, 0, "skipped", str(reason), self._fit(scene, why))
         skipped = replace(scene.run, cursor=scene.run.cursor + 1, attempt=0, delayed=False)
         await self._go_on(scene, skipped, ended)
 
     async def _fail(self, scene: Scene, step: ActionStep, reason: str, message: str) -> None:
         """A step failed before its try: no other try would help."""
         run, now = scene.run, self.clock.now()
-        failure = ActionFailed(self.secrets.mask(message), reason=str(reason))
+        failure = ActionFailed(self._fit(scene, message), reason=str(reason))
         after = after_try(run, step, Tried(failure=failure), now=now, repeat_unknown=True)
         ended = Ended(step.path, 0, after.outcome, failure.reason, failure.message)
         if after.go_on:
@@ -333,10 +342,6 @@ def _unwanted(scene: Scene, now: int, *, waited: bool) -> Run | None:
         if judgement.verdict is Verdict.COULD_NOT_EVALUATE:
             return end(run, State.DEAD, Reason.COULD_NOT_EVALUATE, judgement.why, now)
     return None
-
-
-def _fit_for_log(body: Mapping[str, Any], secrets: Secrets, text: str) -> str:
-    return secrets.mask(mask_texts(text, private_values(body)))
 
 
 def _run_and_facts(id: str) -> Op[tuple[Run | None, Facts | None]]:

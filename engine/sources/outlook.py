@@ -31,14 +31,6 @@ MOVED: Mapping[str, Mapping[str, str]] = {
 """Where the normalised view has what older panels send under these names."""
 
 
-def is_known(event_type: str) -> bool:
-    """Whether events answer to this name: sent by a panel, or an alias."""
-    sent = catalogue.events().get(event_type)
-    if sent is not None:
-        return sent.emitted
-    return event_type == RENEWED or expiry.offset_of(event_type) is not None
-
-
 def known_names() -> tuple[str, ...]:
     """Every event type that a panel of any version sends, and `user.renewed`."""
     return (*(name for name, event in catalogue.events().items() if event.emitted), RENEWED)

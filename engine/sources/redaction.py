@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, lru_cache
@@ -15,6 +16,11 @@ MASK = "•••"
 _PLAIN = (str, int, float, type(None))
 # `"\u0070assword"` is the same name.
 _ESCAPED_LETTER = re.compile(r"\\u00(4[1-9a-f]|5[0-9a]|6[1-9a-f]|7[0-9a])", re.IGNORECASE)
+# A name of a field in a text of JSON, and the same with its value, which may be cut short.
+_QUOTED_NAME = re.compile(r'"(?P<name>(?:[^"\\]|\\.){1,64})"(?P<colon>\s{0,8}:\s{0,8})')
+_QUOTED_FIELD = re.compile(
+    _QUOTED_NAME.pattern + r'(?:"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{\[].*|[^\s,}\]]*)', re.DOTALL
+)
 # Named like secret ones, in results of actions: lower case, without `_` and `-`.
 _COMMON = (
     "password passwd passphrase pwd token secret clientsecret apikey xapikey apitoken xapitoken"
@@ -45,9 +51,13 @@ def redact_text(text: str, limit: int = 2000) -> str:
     return _named_values().sub(rf'\g<name>\g<colon>"{MASK}"', plain)[:limit]
 
 
-def mask_private(value: Any) -> Any:
-    """A copy for people's eyes: private fields (the subscription link …) masked, at any depth."""
+def mask_private(value: Any, values: Iterable[str] = ()) -> Any:
+    """A copy for people's eyes: private fields (the subscription link …) masked, at any depth.
+
+    `values` are masked inside of texts as well.
+    """
     names = catalogue.private_names()
+    known = tuple(values)
 
     def masked(each: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -55,7 +65,7 @@ def mask_private(value: Any) -> Any:
             for name, item in each.items()
         }
 
-    return _rebuilt(value, masked)
+    return _rebuilt(value, masked, lambda text: mask_texts(text, known))
 
 
 def private_values(value: Any) -> tuple[str, ...]:
@@ -81,19 +91,59 @@ def mask_texts(text: str, values: Iterable[str]) -> str:
 
 
 def strip_secrets(value: Any) -> Any:
-    """A copy of a step's result without the fields that are named like secret ones."""
+    """A copy of a step's result without the fields that are named like secret ones.
+
+    A text that is JSON loses them too: an answer is kept as text beside what was read from it.
+    """
     return _rebuilt(
-        value, lambda each: {name: each[name] for name in each if not _sounds_secret(str(name))}
+        value,
+        lambda each: {name: each[name] for name in each if not _sounds_secret(str(name))},
+        _strip_text,
     )
 
 
-def _rebuilt(value: Any, shape: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Any:
-    """A deep copy whose every mapping has been through `shape`; no recursion, so no depth is too much."""
+def _strip_text(text: str) -> str:
+    """JSON without such fields, as it stands where it has none; of JSON cut short, they are masked."""
+    if not text.lstrip().startswith(("{", "[")) or not any(map(_sounds_secret, _names_in(text))):
+        return text
+    try:
+        kept = json.dumps(strip_secrets(json.loads(text)), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return _QUOTED_FIELD.sub(_masked_field, text)
+    return kept.encode("utf-8", "replace").decode()
+
+
+def _names_in(text: str) -> Iterable[str]:
+    return (_unescaped(found["name"]) for found in _QUOTED_NAME.finditer(text))
+
+
+def _masked_field(found: re.Match[str]) -> str:
+    if not _sounds_secret(_unescaped(found["name"])):
+        return found[0]
+    return f'"{found["name"]}"{found["colon"]}"{MASK}"'
+
+
+def _unescaped(name: str) -> str:
+    return _ESCAPED_LETTER.sub(lambda escape: chr(int(escape[1], 16)), name)
+
+
+def _rebuilt(
+    value: Any,
+    shape: Callable[[Mapping[str, Any]], dict[str, Any]],
+    leaf: Callable[[str], str] | None = None,
+) -> Any:
+    """A deep copy whose every mapping has been through `shape`, and every text through `leaf`.
+
+    No recursion, so no depth is too much.
+    """
     root = [value]
     todo: list[Any] = [root]
     while todo:
         holder = todo.pop()
         for place, item in holder.items() if isinstance(holder, dict) else enumerate(holder):
+            if leaf is not None and isinstance(item, str):
+                holder[place] = leaf(item)
+                continue
             if isinstance(item, _PLAIN):
                 continue  # asked first: most values are plain, and asking for a Mapping is slow
             if isinstance(item, Mapping):

@@ -228,8 +228,11 @@ def test_a_reader_that_goes_away_is_no_error(journal: Place) -> None:
         ("sqlite:///{folder}/rules.yaml/x.db", "there is no journal at {folder}/rules.yaml/x.db"),
         ("sqlite:///{folder}/rules.yaml", "the database {folder}/rules.yaml can't be used"),
         ("sqlite:///{folder}", "the database {folder} can't be opened: Is a directory"),
-        ("postgresql://host/db", "the database 'postgresql://host/db' can't be used"),
-        ("sqlite:///", "the database 'sqlite:///' can't be used"),
+        (
+            "postgresql://host/db",
+            "RULEWAVE_DATABASE (--database): the database 'postgresql://host/db' can't be used",
+        ),
+        ("sqlite:///", "RULEWAVE_DATABASE (--database): the database 'sqlite:///' can't be used"),
     ],
 )
 def test_a_journal_that_cannot_be_read_is_one_clear_message(

@@ -110,6 +110,22 @@ async def test_a_key_that_comes_out_null_could_not_be_evaluated(tmp_path: Path) 
         assert await bench.runs() == []
 
 
+@pytest.mark.parametrize("per", ["&data", "[&data]"])
+async def test_a_key_that_is_no_value_stops_neither_other_rules_nor_later_events(
+    tmp_path: Path, per: str
+) -> None:
+    rules = f"""
+  - {{id: r, on: user.expired, per: "{per}", do: [{{after: 1m, cancel_on: user.deleted, log: {{text: x}}}}]}}
+  - {{id: fine, on: "user.*", do: [{{tell: {{text: fine}}}}]}}
+"""
+    async with open_bench(tmp_path, rules, real=True) as bench:
+        event = await bench.event("user.expired")
+        await bench.event("user.deleted")
+        await bench.settle()
+        assert await bench.verdicts(event) == {"r": "could not evaluate", "fine": "matched"}
+        assert bench.texts == ["fine", "fine"]
+
+
 async def test_a_rule_that_is_off_does_nothing(tmp_path: Path) -> None:
     rules = "  - {id: r, on: user.expired, mode: off, do: [{tell: {text: x}}]}"
     async with open_bench(tmp_path, rules.replace("off,", '"off",')) as bench:

@@ -17,7 +17,7 @@ from ledgers import Gate, Ledger, all_of, event, ledger, on_thread
 
 from engine.errors import JournalUnavailable
 from engine.journal import events, rules
-from engine.journal.operations import Ask, Rows, ask_one, load_statements, play
+from engine.journal.operations import Ask, Op, Rows, ask_one, load_statements, play
 from engine.journal.sqlite import SqliteJournal
 
 
@@ -28,6 +28,17 @@ def _clock(name: str) -> Generator[Ask, Rows, None]:
 def _failing(name: str) -> Generator[Ask, Rows, None]:
     yield from rules.set_clock(name, 1)
     raise ValueError(name)
+
+
+async def _behind(opened: Ledger, first: Op[Any], *rest: Op[Any]) -> list[Any]:
+    """What calls are answered that wait together behind a first one, which holds the writer."""
+    gate = Gate()
+    waiting = [asyncio.ensure_future(opened.journal.write(gate.hold(first)))]
+    await asyncio.to_thread(on_thread(gate.entered))
+    waiting += [asyncio.ensure_future(opened.journal.write(op)) for op in rest]
+    await asyncio.to_thread(lambda: None)
+    gate.opened.set()
+    return await asyncio.gather(*waiting, return_exceptions=True)
 
 
 @contextmanager
@@ -42,59 +53,35 @@ def _full_disk(opened: Ledger) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_calls_that_wait_together_share_one_commit(tmp_path: Path) -> None:
-    async def story(opened: Ledger) -> int:
-        gate = Gate()
-        first = asyncio.ensure_future(opened.journal.write(gate.hold(_clock("first"))))
-        await asyncio.to_thread(on_thread(gate.entered))
-        before = opened.commits()
-        rest = [asyncio.ensure_future(opened.journal.write(_clock(f"c{n}"))) for n in range(200)]
-        await asyncio.to_thread(lambda: None)
-        gate.opened.set()
-        await asyncio.gather(first, *rest)
-        return opened.commits() - before
-
+@pytest.mark.parametrize(("waiting", "commits"), [(200, 1), (256, 1), (257, 2), (300, 2)])
+def test_up_to_256_calls_that_wait_together_share_one_commit(
+    tmp_path: Path, waiting: int, commits: int
+) -> None:
     with ledger(tmp_path) as opened:
         opened.write(_clock("zero"))
-        assert asyncio.run(story(opened)) == 2
-        assert opened.rows("select count(*) from clocks") == [(202,)]
-
-
-def test_no_more_than_256_calls_share_a_commit(tmp_path: Path) -> None:
-    async def story(opened: Ledger) -> int:
-        gate = Gate()
-        first = asyncio.ensure_future(opened.journal.write(gate.hold(_clock("first"))))
-        await asyncio.to_thread(on_thread(gate.entered))
         before = opened.commits()
-        rest = [asyncio.ensure_future(opened.journal.write(_clock(f"c{n}"))) for n in range(300)]
-        await asyncio.to_thread(lambda: None)
-        gate.opened.set()
-        await asyncio.gather(first, *rest)
-        return opened.commits() - before
-
-    with ledger(tmp_path) as opened:
-        opened.write(_clock("zero"))
-        assert asyncio.run(story(opened)) == 3
+        rest = [_clock(f"c{n}") for n in range(waiting)]
+        answers = asyncio.run(_behind(opened, _clock("first"), *rest))
+        assert answers == [None] * (waiting + 1)
+        assert opened.commits() - before == 1 + commits
+        assert opened.rows("select count(*) from clocks") == [(2 + waiting,)]
 
 
 def test_one_call_that_fails_does_not_spoil_those_that_share_its_commit(tmp_path: Path) -> None:
-    async def story(opened: Ledger) -> list[Any]:
-        gate = Gate()
-        first = opened.journal.write(gate.hold(_clock("first")))
-        waiting = [asyncio.ensure_future(first)]
-        await asyncio.to_thread(on_thread(gate.entered))
-        rest = (_clock("good"), _failing("bad"), all_of("no_such"), _clock("also good"))
-        waiting += [asyncio.ensure_future(opened.journal.write(op)) for op in rest]
-        await asyncio.to_thread(lambda: None)
-        gate.opened.set()
-        return await asyncio.gather(*waiting, return_exceptions=True)
-
+    ops = (_clock("first"), _clock("good"), _failing("bad"), all_of("no_such"), _clock("also good"))
     with ledger(tmp_path) as opened:
-        first, good, bad, unknown, also = asyncio.run(story(opened))
+        first, good, bad, unknown, also = asyncio.run(_behind(opened, *ops))
         assert first is good is also is None
         assert isinstance(bad, ValueError)
         assert isinstance(unknown, KeyError)
         assert set(opened.read(rules.clocks())) == {"first", "good", "also good"}
+
+
+def test_what_is_committed_is_on_disk(tmp_path: Path) -> None:
+    asked = {name: f"pragma {name}" for name in ("synchronous", "journal_mode")}
+    with ledger(tmp_path, asked) as opened:
+        found = [opened.write(ask_one(name)) for name in asked]
+    assert found == [{"synchronous": 2}, {"journal_mode": "wal"}]
 
 
 def test_a_failed_commit_is_told_to_all_who_shared_it_and_nothing_is_kept(tmp_path: Path) -> None:
@@ -146,19 +133,9 @@ def test_when_sqlite_itself_rolls_back_nobody_who_shared_it_is_told_that_all_is_
     tmp_path: Path,
 ) -> None:
     statements = {"undo": "insert or rollback into versions values ('h', 'r', 1, null)"}
-
-    async def story(opened: Ledger) -> list[Any]:
-        gate = Gate()
-        ops = [gate.hold(_clock("zero")), _clock("one"), all_of("undo"), _clock("two")]
-        waiting = [asyncio.ensure_future(opened.journal.write(ops[0]))]
-        await asyncio.to_thread(on_thread(gate.entered))
-        waiting += [asyncio.ensure_future(opened.journal.write(op)) for op in ops[1:]]
-        await asyncio.to_thread(lambda: None)
-        gate.opened.set()
-        return await asyncio.gather(*waiting, return_exceptions=True)
-
+    ops = (_clock("zero"), _clock("one"), all_of("undo"), _clock("two"))
     with ledger(tmp_path, statements) as opened:
-        answers = asyncio.run(story(opened))
+        answers = asyncio.run(_behind(opened, *ops))
         assert [type(answer) for answer in answers] == [type(None), *[JournalUnavailable] * 3]
         assert set(opened.read(rules.clocks())) == {"zero"}
 
@@ -261,18 +238,9 @@ def test_a_writer_that_dies_says_so_and_keeps_nobody_waiting(tmp_path: Path) -> 
         yield from rules.set_clock("never", 1)
         raise SystemExit("the writer is killed")
 
-    async def story(opened: Ledger) -> list[Any]:
-        gate = Gate()
-        held = asyncio.ensure_future(opened.journal.write(gate.hold(_clock("kept"))))
-        await asyncio.to_thread(on_thread(gate.entered))
-        waiting = [asyncio.ensure_future(opened.journal.write(deadly())) for _ in range(300)]
-        await asyncio.to_thread(lambda: None)
-        gate.opened.set()
-        await held
-        return await asyncio.gather(*waiting, return_exceptions=True)
-
     opened = Ledger(tmp_path / "rulewave.db")
-    answers = asyncio.run(story(opened))
+    kept, *answers = asyncio.run(_behind(opened, _clock("kept"), *(deadly() for _ in range(300))))
+    assert kept is None
     assert {type(answer) for answer in answers} == {JournalUnavailable}
     with pytest.raises(JournalUnavailable, match="the writer is killed"):
         opened.write(_clock("late"))

@@ -11,6 +11,7 @@ from ledgers import NOW, Ledger, event, ledger, run, watched
 
 from engine.clock import SECOND
 from engine.journal import events, listing, rules, runs
+from engine.journal.operations import load_statements
 from engine.model import Decided, State, Watcher
 
 
@@ -179,12 +180,25 @@ def test_the_watchers_of_a_pattern_are_those_with_its_key(opened: Ledger) -> Non
     assert opened.read(runs.watch_kinds()) == [("user.renewed", "")]
 
 
+def test_a_backlog_is_looked_at_once_however_many_runs_are_due(opened: Ledger) -> None:
+    due = opened.rows("explain query plan " + _text("due_runs", now=NOW, most=500))
+    assert [step[3] for step in due if "CORRELATED" in step[3]] == []
+    assert [step[3] for step in due if "events_waiting" in step[3]] != []
+
+
+def _text(name: str, **values: int) -> str:
+    text = load_statements("sqlite")[name]
+    for parameter, value in values.items():
+        text = text.replace(f":{parameter}", str(value))
+    return text
+
+
 def test_what_is_under_way_and_how_many_stand_where(opened: Ledger) -> None:
     opened.add(
         run("a", state=State.QUEUED), run("b", state=State.RUNNING), run("c"), run("d"),
         run("e", state=State.SUCCEEDED, ended=NOW),
     )  # fmt: skip
-    assert list(opened.read(runs.under_way())) == ["a", "b"]
+    assert opened.read(runs.under_way()) == [("a", State.QUEUED), ("b", State.RUNNING)]
     assert opened.read(runs.states()) == {"queued": 1, "running": 1, "pending": 2, "succeeded": 1}
 
 

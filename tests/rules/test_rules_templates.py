@@ -63,6 +63,8 @@ def render(text: str, **more: Any) -> str:
         ("{{ user.expireAt | ago }}", "5 minutes ago"),
         ("{{ '2026-01-06T09:06:00Z' | ago }}", "in 1 day"),
         ("{{ 7200 | ago }} {{ 1 | ago }} {{ 0 | ago }}", "2 hours 1 second 0 seconds"),
+        ("{{ 259198 | ago }} {{ 21599.4 | ago }} {{ 86399 | ago }}", "3 days 6 hours 1 day"),
+        ("{{ 244800 | ago }} {{ 46800 | ago }} {{ 89 | ago }}", "2 days 13 hours 1 minute"),
         ("{{ 10737418240 | gib }} {{ 1610612736 | gib }}", "10 1.5"),
         ("{{ 512 | human_bytes }} {{ 1536 | human_bytes }}", "512 B 1.5 KiB"),
         ("{{ user.tags | tojson }}", '["x", null]'),

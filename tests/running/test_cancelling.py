@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
-from running.bench import Bench, TellParams, crash, ended, open_bench
+from running.bench import ended, open_bench
+from running.called_off import BACK, CANCELLED, followup
 
-from engine.action import Call
-from engine.clock import HOUR, MINUTE
-from engine.errors import ActionFailed
-from engine.journal import runs
+from engine.clock import MINUTE
 from engine.model import State
 
 pytestmark = pytest.mark.anyio
 
-BACK = """
-  - id: r
-    on: user.expired
-    do: [{after: 1h, cancel_on: user.enabled, tell: {text: "{{ user.key }}"}}]
-"""
-CANCELLED = (State.CANCELLED, "cancelled_by_event")
+Happening = tuple[str, str, dict[str, Any]]
 
 
-async def followup(bench: Bench, path: str = "do.0") -> tuple[State, str | None]:
-    return ended(await bench.run("r", path))
+async def told_after(folder: Path, rules: str, *happenings: Happening) -> list[str]:
+    """What was told in the end, where these events arrived and were decided one after the other."""
+    async with open_bench(folder, rules) as bench:
+        for type, raised, fields in happenings:
+            await bench.event(type, raised=raised, **fields)
+            await bench.settle()
+        await bench.until("3h")
+        return bench.texts
 
 
 async def test_a_cancelling_event_calls_the_follow_up_off_and_says_so(tmp_path: Path) -> None:
@@ -116,9 +114,6 @@ async def test_a_renewal_cancels_by_its_alias(tmp_path: Path) -> None:
         assert anna.message == f"cancelled by user.modified (user.renewed), event {renewed}"
 
 
-# ---------------------------------------------------------------------- own timestamps decide
-
-
 @pytest.mark.parametrize(
     ("origin", "canceller", "canceller_first", "fires"),
     [
@@ -155,15 +150,10 @@ async def test_a_key_of_ones_own_finds_its_cancellers(tmp_path: Path, per: str, 
     {per}
     do: [{{after: 1h, cancel_on: user.enabled, tell: {{text: "{{{{ user.key }}}}"}}}}]
 """
-    async with open_bench(tmp_path, rules) as bench:
-        origin = ("user.expired", "1m", {"username": "anna"})
-        canceller = ("user.enabled", "2m", {"username": "boris"})
-        events = [origin, canceller] if order == "later" else [canceller, origin]
-        for type, raised, fields in events:
-            await bench.event(type, raised=raised, **fields)
-            await bench.settle()
-        await bench.until("3h")
-        assert bench.texts == []
+    origin: Happening = ("user.expired", "1m", {"username": "anna"})
+    canceller: Happening = ("user.enabled", "2m", {"username": "boris"})
+    events = [origin, canceller] if order == "later" else [canceller, origin]
+    assert await told_after(tmp_path, rules, *events) == []
 
 
 @pytest.mark.parametrize("order", ["later", "earlier"])
@@ -174,14 +164,13 @@ async def test_another_key_of_ones_own_does_not_cancel(tmp_path: Path, order: st
     per: user.tag
     do: [{after: 1h, cancel_on: user.enabled, tell: {text: "{{ key }}"}}]
 """
-    async with open_bench(tmp_path, rules) as bench:
-        origin = ("user.expired", "1m", {"tag": "A"})
-        others = [("user.enabled", "2m", {"tag": "B"}), ("user.enabled", "3m", {"tag": None})]
-        for type, raised, fields in [origin, *others] if order == "later" else [*others, origin]:
-            await bench.event(type, raised=raised, **fields)
-            await bench.settle()
-        await bench.until("3h")
-        assert bench.texts == ["A"]
+    origin: Happening = ("user.expired", "1m", {"tag": "A"})
+    others: list[Happening] = [
+        ("user.enabled", "2m", {"tag": "B"}),
+        ("user.enabled", "3m", {"tag": None}),
+    ]
+    events = [origin, *others] if order == "later" else [*others, origin]
+    assert await told_after(tmp_path, rules, *events) == ["A"]
 
 
 async def test_events_without_subject_cancel_by_the_one_key_for_all(tmp_path: Path) -> None:
@@ -190,12 +179,9 @@ async def test_events_without_subject_cancel_by_the_one_key_for_all(tmp_path: Pa
     on: service.panel_started
     do: [{after: 1h, cancel_on: service.login_attempt_success, tell: {text: nobody came}}]
 """
-    async with open_bench(tmp_path, rules) as bench:
-        await bench.event("service.login_attempt_success", raised="2m")
-        await bench.settle()
-        await bench.event("service.panel_started", raised="1m")
-        await bench.until("3h")
-        assert bench.texts == []
+    canceller: Happening = ("service.login_attempt_success", "2m", {})
+    origin: Happening = ("service.panel_started", "1m", {})
+    assert await told_after(tmp_path, rules, canceller, origin) == []
 
 
 @pytest.mark.parametrize("order", ["later", "earlier"])
@@ -210,319 +196,8 @@ async def test_the_condition_of_a_canceller_sees_what_it_changed(
         cancel_on: {on: user.modified, when: "previous.user.tag == 'OLD' && changed('user.tag')"}
         tell: {text: fired}
 """
-    async with open_bench(tmp_path, rules) as bench:
-        await bench.event("user.created", raised="0m", tag="OLD")
-        origin = ("user.expired", "1m", {"tag": "OLD"})
-        canceller = ("user.modified", "2m", {"tag": "NEW"})
-        for type, raised, fields in (
-            [origin, canceller] if order == "later" else [canceller, origin]
-        ):
-            await bench.event(type, raised=raised, **fields)
-            await bench.settle()
-        await bench.until("3h")
-        assert bench.texts == []
-
-
-# ----------------------------------------------------------------------------- when it falls due
-
-
-async def test_a_follow_up_waits_until_the_backlog_before_its_due_time_is_decided(
-    tmp_path: Path,
-) -> None:
-    async with open_bench(tmp_path, BACK) as bench:
-        await bench.event("user.expired")
-        await bench.settle()
-        bench.clock.move(59 * MINUTE)
-        await bench.event("user.enabled")
-        bench.clock.move(MINUTE)
-        await bench.handing.hand_over()
-        await bench.work()
-        assert bench.texts == []
-        assert (await bench.run("r", "do.0")).state is State.PENDING
-        await bench.settle()
-        assert await followup(bench) == CANCELLED
-
-
-async def test_an_event_stored_after_the_due_time_does_not_hold_a_follow_up_up(
-    tmp_path: Path,
-) -> None:
-    async with open_bench(tmp_path, BACK) as bench:
-        await bench.event("user.expired")
-        await bench.settle()
-        bench.clock.move(HOUR + MINUTE)
-        await bench.event("user.created")
-        await bench.handing.hand_over()
-        await bench.work()
-        assert bench.texts == ["anna_k"]
-
-
-async def test_a_cancelling_event_that_comes_after_the_effect_changes_nothing(
-    tmp_path: Path,
-) -> None:
-    async with open_bench(tmp_path, BACK) as bench:
-        await bench.event("user.expired")
-        await bench.until("1h")
-        await bench.event("user.enabled")
-        await bench.settle()
-        run = await bench.run("r", "do.0")
-        assert ended(run) == (State.SUCCEEDED, None)
-        assert run.cancelled_by is None
-
-
-async def test_a_follow_up_that_lies_in_the_queue_can_still_be_cancelled(tmp_path: Path) -> None:
-    async with open_bench(tmp_path, BACK) as bench:
-        await bench.event("user.expired")
-        await bench.settle()
-        bench.clock.move(HOUR)
-        await bench.handing.hand_over()
-        assert (await bench.run("r", "do.0")).state is State.QUEUED
-        await bench.event("user.enabled")
-        await bench.settle()
-        assert await followup(bench) == CANCELLED
-        assert bench.texts == []
-
-
-async def test_a_follow_up_between_two_tries_is_cancelled(tmp_path: Path) -> None:
-    async with open_bench(tmp_path, BACK) as bench:
-        bench.tell.script = [ActionFailed("busy", retry=True, after=600.0)]
-        await bench.event("user.expired")
-        await bench.until("1h")
-        await bench.event("user.enabled")
-        await bench.until("3h")
-        assert bench.texts == ["anna_k"]
-        assert await followup(bench) == CANCELLED
-
-
-async def cancelled_in_mid_try(bench: Bench, end: ActionFailed | dict[str, Any]) -> None:
-    async def during(params: TellParams, call: Call) -> dict[str, Any]:
-        await bench.event("user.enabled")
-        await bench.decide()
-        if isinstance(end, ActionFailed):
-            raise end
-        return end
-
-    bench.tell.script = [during]
-    await bench.event("user.expired")
-    await bench.until("3h")
-
-
-async def test_a_follow_up_cancelled_in_mid_try_is_not_tried_again(tmp_path: Path) -> None:
-    async with open_bench(tmp_path, BACK) as bench:
-        await cancelled_in_mid_try(bench, ActionFailed("busy", retry=True))
-        assert bench.texts == ["anna_k"]
-        assert await followup(bench) == CANCELLED
-
-
-async def test_a_try_that_succeeds_although_it_was_cancelled_meanwhile_counts(
-    tmp_path: Path,
-) -> None:
-    async with open_bench(tmp_path, BACK) as bench:
-        await cancelled_in_mid_try(bench, {})
-        assert await followup(bench) == (State.SUCCEEDED, None)
-
-
-async def test_a_crash_does_not_bring_a_cancelled_follow_up_back(tmp_path: Path) -> None:
-    async with open_bench(tmp_path, BACK) as bench:
-        await bench.event("user.expired")
-        await bench.settle()
-        bench.clock.move(HOUR)
-        await bench.handing.hand_over()
-        await bench.next_job()
-        await crash(bench.journal, await bench.run("r", "do.0"), "do.0.do.0")
-        await bench.event("user.enabled")
-        await bench.decide()
-    async with open_bench(tmp_path, BACK, clock=bench.clock) as bench:
-        await bench.until("3h")
-        assert await followup(bench) == CANCELLED
-        assert bench.texts == []
-
-
-@pytest.mark.parametrize(
-    ("end", "state", "reason"),
-    [
-        (ActionFailed("busy", retry=True), State.CANCELLED, "cancelled_by_person"),
-        (ActionFailed("gone", reason="refused"), State.DEAD, "refused"),
-        ({}, State.CANCELLED, "cancelled_by_person"),
-    ],
-)
-async def test_a_person_stops_a_run_in_mid_try_before_its_next_try_or_step(
-    tmp_path: Path, end: ActionFailed | dict[str, Any], state: State, reason: str
-) -> None:
-    rules = "  - {id: r, on: user.expired, do: [{after: 1h, do: [{tell: {text: 1}}, {tell: {}}]}]}"
-    async with open_bench(tmp_path, rules.replace("text: 1", "text: one")) as bench:
-
-        async def during(params: TellParams, call: Call) -> dict[str, Any]:
-            run = await bench.run("r", "do.0")
-            cancel = runs.cancel(run.id, by=None, reason="x", message="x", now=0)
-            assert not await bench.journal.write(cancel)
-            if isinstance(end, ActionFailed):
-                raise end
-            return end
-
-        bench.tell.script = [during]
-        await bench.event("user.expired")
-        await bench.until("3h")
-        assert bench.texts == ["one"]
-        assert await followup(bench) == (state, reason)
-
-
-# -------------------------------------------------------------------------------------- nested
-
-NESTED = """
-  - id: r
-    on: user.expired
-    do:
-      - tell: {text: first}
-        retry: {backoff: 10m}
-      - after: 1h
-        cancel_on: user.enabled
-        tell: {text: later}
-"""
-
-
-async def test_a_follow_up_planned_late_is_cancelled_by_what_is_decided_already(
-    tmp_path: Path,
-) -> None:
-    async with open_bench(tmp_path, NESTED) as bench:
-        bench.tell.script = [ActionFailed("busy", retry=True, after=600.0)]
-        await bench.event("user.expired")
-        await bench.until("1m")
-        await bench.event("user.enabled")
-        await bench.until("5h")
-        assert bench.texts == ["first", "first"]
-        assert await followup(bench, "do.1") == CANCELLED
-
-
-async def test_a_follow_up_planned_late_is_cancelled_by_what_is_not_decided_yet(
-    tmp_path: Path,
-) -> None:
-    async with open_bench(tmp_path, NESTED) as bench:
-        await bench.event("user.expired")
-        await bench.decide()
-        await bench.event("user.enabled", raised="1s")
-        await bench.work()
-        assert (await bench.run("r", "do.1")).state is State.PENDING
-        await bench.until("5h")
-        assert await followup(bench, "do.1") == CANCELLED
-
-
-async def test_a_follow_up_planned_late_is_not_cancelled_by_what_came_before_the_origin(
-    tmp_path: Path,
-) -> None:
-    async with open_bench(tmp_path, NESTED) as bench:
-        await bench.event("user.enabled", raised="-1m")
-        await bench.event("user.expired")
-        await bench.event("user.enabled", raised="-2m")
-        await bench.until("5h")
-        assert bench.texts == ["first", "later"]
-
-
-async def test_a_follow_up_planned_late_with_a_key_of_its_own_is_cancelled_too(
-    tmp_path: Path,
-) -> None:
-    async with open_bench(tmp_path, NESTED.replace("do:", "per: none\n    do:", 1)) as bench:
-        bench.tell.script = [ActionFailed("busy", retry=True, after=600.0)]
-        await bench.event("user.expired", username="anna")
-        await bench.until("1m")
-        await bench.event("user.enabled", username="boris")
-        await bench.until("5h")
-        assert await followup(bench, "do.1") == CANCELLED
-
-
-async def test_an_inner_follow_up_has_the_window_of_the_first_event(tmp_path: Path) -> None:
-    rules = """
-  - id: r
-    on: user.expired
-    do:
-      - after: 1h
-        do:
-          - tell: {text: first}
-          - {after: 1h, cancel_on: user.enabled, tell: {text: second}}
-"""
-    async with open_bench(tmp_path, rules) as bench:
-        await bench.event("user.expired")
-        await bench.until("30m")
-        await bench.event("user.enabled")
-        await bench.until("5h")
-        assert bench.texts == ["first"]
-        assert await followup(bench, "do.0.do.1") == CANCELLED
-
-
-async def test_a_skipped_first_step_leaves_a_follow_up_cancellable(tmp_path: Path) -> None:
-    rules = """
-  - id: r
-    on: user.expired
-    do:
-      - after: 1h
-        cancel_on: user.enabled
-        do:
-          - tell: {text: skipped}
-            when: user.tag == 'NOPE'
-          - tell: {text: second}
-"""
-    async with open_bench(tmp_path, rules) as bench:
-        await bench.event("user.expired")
-        await bench.until("3h")
-        assert bench.texts == ["second"]
-
-
-# ------------------------------------------------------------------------- older versions
-
-
-async def test_a_follow_up_of_an_older_version_is_still_cancelled(tmp_path: Path) -> None:
-    async with open_bench(tmp_path, BACK) as bench:
-        await bench.event("user.expired")
-        await bench.settle()
-    other = "  - {id: r, on: user.expired, do: [{after: 1h, tell: {text: changed}}]}"
-    async with open_bench(tmp_path, other, clock=bench.clock) as bench:
-        bench.clock.move(MINUTE)
-        await bench.event("user.enabled")
-        await bench.until("3h")
-        assert await followup(bench) == CANCELLED
-
-
-@pytest.mark.parametrize("per", ["per: none", "per: user.email", ""])
-async def test_follow_ups_of_a_rule_that_is_gone_are_still_cancelled(
-    tmp_path: Path, per: str
-) -> None:
-    rules = BACK.replace("do:", f"{per}\n    do:", 1)
-    async with open_bench(tmp_path, rules) as bench:
-        await bench.event("user.expired")
-        await bench.settle()
-    other = "  - {id: other, on: user.expired, do: [{tell: {text: other}}]}"
-    async with open_bench(tmp_path, other, clock=bench.clock) as bench:
-        bench.clock.move(MINUTE)
-        await bench.event("user.enabled")
-        await bench.until("3h")
-        assert await followup(bench) == CANCELLED
-
-
-async def test_a_version_that_cannot_be_compiled_any_more_does_not_spoil_the_event(
-    tmp_path: Path,
-) -> None:
-    rules = f"""version: 1
-connections: {{ops: {{kind: phone}}}}
-rules:
-{BACK.replace("{text:", "{connection: ops, text:")}
-"""
-    async with open_bench(tmp_path, rules) as bench:
-        await bench.event("user.expired")
-        await bench.settle()
-    other = "  - {id: other, on: user.enabled, do: [{tell: {text: other}}]}"
-    async with open_bench(tmp_path, other, clock=bench.clock) as bench:
-        bench.clock.move(MINUTE)
-        await bench.event("user.enabled")
-        await bench.until("3h")
-        assert bench.texts == ["other"]
-        assert (await followup(bench))[0] in {State.CANCELLED, State.DEAD}
-        assert "could_not_decide" not in {run.reason for run in await bench.runs()}
-
-
-async def test_two_events_at_once_cancel_once(tmp_path: Path) -> None:
-    async with open_bench(tmp_path, BACK) as bench:
-        await bench.event("user.expired")
-        await bench.settle()
-        first = await bench.event("user.enabled", raised="1m", description="one")
-        await bench.event("user.enabled", raised="2m", description="two")
-        await asyncio.gather(bench.decide(), bench.decide())
-        assert (await bench.run("r", "do.0")).cancelled_by == first
+    before: Happening = ("user.created", "0m", {"tag": "OLD"})
+    origin: Happening = ("user.expired", "1m", {"tag": "OLD"})
+    canceller: Happening = ("user.modified", "2m", {"tag": "NEW"})
+    events = [origin, canceller] if order == "later" else [canceller, origin]
+    assert await told_after(tmp_path, rules, before, *events) == []

@@ -126,6 +126,7 @@ async def test_until_names_a_time_and_offset_moves_it(tmp_path: Path, after: str
         ("user.tag", "'VIP'"),
         ("user.hwidDeviceLimit == `3`", "True"),
         ("data.huge", "1e+300"),
+        ("data.beyond", "1e+308"),
         ("user.username", "'anna_k'"),
     ],
 )
@@ -139,7 +140,7 @@ async def test_until_that_is_no_time_is_a_dead_letter(
   - {{id: other, on: user.modified, do: [{{tell: {{text: fine}}}}]}}
 """
     async with open_bench(tmp_path, rules) as bench:
-        await bench.event("user.modified", huge=1e300)
+        await bench.event("user.modified", huge=1e300, beyond=1e308)
         await bench.until("1d")
         run = await bench.run()
         assert ended(run) == (State.DEAD, "could_not_evaluate")

@@ -229,6 +229,37 @@ rules:
     assert "phone-s3cret" not in dump
 
 
+async def test_no_reason_on_record_tells_a_private_value(tmp_path: Path) -> None:
+    rules = """
+  - id: r
+    on: user.expired
+    do:
+      - {tell: {text: one}, when: user.subscriptionUrl == 'x'}
+      - {tell: {text: two}, on_error: continue}
+      - {tell: {text: "{{ user.email | date }} {{ user.subscriptionUrl | date }}"}, on_error: continue}
+      - after: 1m
+        when: user.subscriptionUrl == 'x'
+        tell: {text: three}
+"""
+    async with open_bench(tmp_path, rules) as bench:
+        bench.tell.script = [ActionFailed("refused: https://sub.example.org/s3cret")]
+        link = "https://sub.example.org/s3cret"
+        await bench.event("user.expired", subscriptionUrl=link, shortUuid="s3cret", email=link)
+        await bench.settle()
+        await bench.until("1m")
+        assert await bench.states() == {"succeeded": 1, "cancelled": 1}
+    with closing(sqlite3.connect(tmp_path / "bench.db")) as database:
+        said = [
+            text
+            for table in ("runs", "attempts")
+            for (text,) in database.execute(f"SELECT message FROM {table}")
+            if text
+        ]
+    assert len(said) >= 4
+    assert not [text for text in said if "s3cret" in text]
+    assert all("•••" in text for text in said)
+
+
 async def test_a_missing_secret_is_tried_again_until_somebody_puts_it_there(tmp_path: Path) -> None:
     rules = """version: 1
 connections: {ops: {kind: phone, token: "secret('phone')"}}

@@ -175,6 +175,28 @@ def test_step_results_keep_what_only_resembles_a_secret() -> None:
     assert strip_secrets(result) == result
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ('{"id": 7, "token": "hunter2"}', '{"id": 7}'),
+        ('[{"a": {"Pass\\u0077ord": ["hunter2"]}}, "ä"]', '[{"a": {}}, "ä"]'),
+        ('{"said": "{\\"api_key\\": \\"hunter2\\"}", "token": 1}', '{"said": "{}"}'),
+        ('{ "tokens_left": 7}', '{ "tokens_left": 7}'),
+        ('{"a": 1, "token": "hunter2", "b": "cut of', '{"a": 1, "token": "•••", "b": "cut of'),
+        ('{"a": 1, "token": "hunter2', '{"a": 1, "token": "•••"'),
+        ('{"a": 1, "credentials": {"x": "hunter2"', '{"a": 1, "credentials": "•••"'),
+        ('say "token": hunter2', 'say "token": hunter2'),
+    ],
+)
+def test_the_text_of_an_answer_loses_what_its_json_loses(text: str, kept: str) -> None:
+    assert strip_secrets({"text": text, "lines": [text]}) == {"text": kept, "lines": [kept]}
+
+
+def test_private_values_are_masked_inside_of_texts() -> None:
+    shown = mask_private({"out": ["see https://s.org/x"], "n": 1}, ["https://s.org/x"])
+    assert shown == {"out": ["see •••"], "n": 1}
+
+
 def test_no_depth_of_a_result_is_too_much() -> None:
     deep: Any = {"token": "hunter2"}
     for _ in range(50_000):

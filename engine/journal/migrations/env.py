@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from alembic import context
-from sqlalchemy import create_engine, event
+from sqlalchemy import NullPool, create_engine, event
 
 from engine.journal.tables import metadata
 
-# Left to itself the driver commits each change of a table at once.
+# Left to itself the driver commits each change of a table at once, and a failed migration would
+# leave its connection in the pool.
 engine = create_engine(
-    f"sqlite:///{context.config.attributes['path']}", connect_args={"isolation_level": None}
+    f"sqlite:///{context.config.attributes['path']}",
+    connect_args={"isolation_level": None},
+    poolclass=NullPool,
 )
 event.listen(engine, "begin", lambda started: started.exec_driver_sql("begin immediate"))
 with engine.begin() as connection:
@@ -18,4 +21,3 @@ with engine.begin() as connection:
         transactional_ddl=True,
     )  # fmt: skip
     context.run_migrations()
-engine.dispose()

@@ -57,7 +57,7 @@ FROM events
 WHERE events.raised = $1 AND events.seq > $2 AND events.seq < $3 ORDER BY events.seq
 
 -- name: first_undecided ()
-SELECT min(events.seq) AS seq, min(events.stored) AS stored 
+SELECT min(events.seq) AS seq 
 FROM events 
 WHERE events.decided IS NULL
 
@@ -116,9 +116,9 @@ WHERE runs.state = 'pending'
 -- name: due_runs (now, most)
 SELECT runs.id, runs.lane, runs.priority, runs.attempt, runs.cursor 
 FROM runs 
-WHERE runs.state = 'pending' AND runs.due <= $1 AND (runs.watched = 0 OR NOT (EXISTS (SELECT * 
+WHERE runs.state = 'pending' AND runs.due <= $1 AND (runs.watched = 0 OR runs.due < coalesce((SELECT min(events.stored) AS min_1 
 FROM events 
-WHERE events.decided IS NULL AND events.stored <= runs.due))) ORDER BY runs.due 
+WHERE events.decided IS NULL), $1 + 1)) ORDER BY runs.due 
  LIMIT $2
 
 -- name: queue_run (run)
@@ -164,7 +164,7 @@ FROM attempts
 WHERE attempts.run = $1 AND attempts.number > 0
 
 -- name: under_way (after)
-SELECT runs.id 
+SELECT runs.id, runs.state 
 FROM runs 
 WHERE runs.state IN ('queued', 'running') AND runs.seq > $1 ORDER BY runs.seq
 
@@ -213,11 +213,11 @@ DELETE FROM runs WHERE runs.id = $1
 -- name: next_seq (after, before, most)
 SELECT events.seq 
 FROM events 
-WHERE events.seq > $1 AND events.stored < $2 ORDER BY events.seq 
+WHERE events.seq > $1 AND events.stored < $2 AND events.body != '{}' ORDER BY events.seq 
  LIMIT $3
 
 -- name: may_go (seq)
-SELECT events.seq 
+SELECT events.raised, events.stored 
 FROM events 
 WHERE events.seq = $1 AND events.decided IS NOT NULL AND NOT (EXISTS (SELECT * 
 FROM runs 

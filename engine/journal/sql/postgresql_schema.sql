@@ -48,6 +48,7 @@ CREATE INDEX events_raised ON events (raised, seq);
 CREATE INDEX events_subject ON events (subject, raised, seq);
 CREATE INDEX events_type ON events (type, seq);
 CREATE INDEX events_undecided ON events (seq) WHERE decided is null;
+CREATE INDEX events_waiting ON events (stored) WHERE decided is null;
 CREATE TABLE rejected (
 	seq BIGSERIAL NOT NULL, 
 	source TEXT NOT NULL, 

@@ -106,6 +106,14 @@ def _events() -> None:
         sqlite_where=sa.text("decided is null"),
         postgresql_where=sa.text("decided is null"),
     )
+    op.create_index(
+        "events_waiting",
+        "events",
+        ["stored"],
+        unique=False,
+        sqlite_where=sa.text("decided is null"),
+        postgresql_where=sa.text("decided is null"),
+    )
 
 
 def _rejected() -> None:
