@@ -138,9 +138,8 @@ class _Reader:
 
     def _parts(self, node: Node, at: Reading, how: How) -> Reading:
         """Whatever has parts of its own: lists, mappings and the like."""
-        for child in node["children"]:
-            self.read(child, at, How(how.facts))
-        return Reading(ANYTHING)
+        parts = [self.read(child, at, How(how.facts)) for child in node["children"]]
+        return Reading(ANYTHING, value=[part.value for part in parts])
 
     def _both(self, node: Node, at: Reading, how: How) -> Reading:
         left, right = node["children"]
@@ -192,7 +191,7 @@ class _Reader:
             return False
         better = self.scope.better(one.path) if one.path else ""
         right = _right_number(one, other, better)
-        what = one.text or shown(one.value)
+        what = one.text or ("this" if one.value is None else shown(one.value))
         if kinds <= TEXTS:
             message = f"{what} is a text, and is compared with a number"
             self.scope.report.error(codes.TEXT_AND_NUMBER, message, right)

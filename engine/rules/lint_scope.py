@@ -174,7 +174,7 @@ class Scope:
             right = close.removeprefix('did you mean "').removesuffix('"?')
             close = f'did you mean "{Reading(ANYTHING, (*base.path, right)).text}"?'
         else:
-            close = self._elsewhere(path)
+            close = self._elsewhere(path) or close
         message = f"no panel version sends {wrong}"
         self.report.warn(codes.UNKNOWN_PATH, message, close)
 

@@ -181,18 +181,15 @@ def _path(node: nodes.Node) -> Path:
     return ()
 
 
-def _texts(sides: Iterable[nodes.Expr]) -> list[str]:
-    """The texts that are written out, also in a list."""
-    parts = [
-        one
-        for side in sides
-        for one in (side.items if isinstance(side, nodes.List | nodes.Tuple) else [side])
-    ]
-    return [one.value for one in parts if isinstance(one, nodes.Const) and _is_text(one.value)]
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+def _texts(sides: Iterable[nodes.Node]) -> list[str]:
+    """The texts that are written out, also in a list, which Jinja may have made one constant."""
+    values: list[Any] = []
+    for side in sides:
+        if isinstance(side, nodes.List | nodes.Tuple):
+            values += _texts(side.items)
+        elif isinstance(side, nodes.Const):
+            values += side.value if isinstance(side.value, list | tuple) else [side.value]
+    return [value for value in values if isinstance(value, str)]
 
 
 def _facts(test: nodes.Node, *, truth: bool) -> Paths:
