@@ -63,8 +63,10 @@ class Desk:
         made = await self.journal.list(listing.runs_of_event(stored.event.seq))
         shown = _event_line(stored)
         shown["body"] = mask_private(stored.event.body)
-        shown["decision"] = stored.record
-        shown["rules"] = await self._outcomes(stored) if stored.record else []
+        facts = await self.journal.list(_facts_of(stored))
+        private = private_values(facts.bodies)
+        shown["decision"] = mask_private(stored.record, private)
+        shown["rules"] = self._outcomes(stored, facts, private) if stored.record else []
         shown["runs"] = await self._run_lines(made)
         return shown
 
@@ -124,8 +126,9 @@ class Desk:
             raise UserError(f"there is no run {id}")
         return run
 
-    async def _outcomes(self, stored: listing.StoredEvent) -> list[Shown]:
-        facts = await self.journal.list(_facts_of(stored))
+    def _outcomes(
+        self, stored: listing.StoredEvent, facts: Facts, private: tuple[str, ...]
+    ) -> list[Shown]:
         now = int((stored.record or {}).get("now", stored.event.stored))
         base = Batch(self.book, now).context(facts)
         outcomes = [
@@ -133,7 +136,6 @@ class Desk:
             for rule in self.book.ruleset.rules
             if not rule.clocks or rule.on
         ]
-        private = private_values(stored.event.body)
         return [_outcome_line(outcome, private) for outcome in outcomes]
 
     def _wish(self, params: Params) -> listing.Wish:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,10 +78,12 @@ def undecided(most: int) -> Op[list[Facts]]:
     return facts
 
 
-def around_each(wanted: Op[tuple[Event, ...]]) -> Op[list[Facts]]:
-    """What is known around each of the events that an operation finds."""
+def around_each(
+    wanted: Op[tuple[Event, ...]], fits: Callable[[Event], bool] = lambda _: True
+) -> Op[list[Facts]]:
+    """What is known around each of the events that an operation finds, where it fits."""
     facts: list[Facts] = []
-    for event in (yield from wanted):
+    for event in filter(fits, (yield from wanted)):
         facts += [(yield from around(event))]
     return facts
 
@@ -105,14 +107,6 @@ def latest(subject: str | None) -> Op[Event | None]:
     if subject is None:
         return None
     row = yield from ask_one("latest", subject=subject)
-    return event_of(row) if row else None
-
-
-def previous_of(event: Event) -> Op[Event | None]:
-    """The last known state of an event's subject before it."""
-    if event.subject is None:
-        return None
-    row = yield from ask_one("previous", subject=event.subject, raised=event.raised, seq=event.seq)
     return event_of(row) if row else None
 
 

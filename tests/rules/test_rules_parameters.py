@@ -443,3 +443,11 @@ def test_values_of_a_query_may_have_several_lines() -> None:
     assert not report.problems
     context = {"user": {"name": "two\nthree"}}
     assert found.render(context, SECRETS).query == {"text": "one\ntwo\nthree"}  # type: ignore[attr-defined]
+
+
+def test_a_key_of_the_step_below_its_action_is_sent_up() -> None:
+    report = Report()
+    compile_parameters(ACTIONS["say"], {"text": "hi", "timeout": "5s"}, Terms(SECRETS), report)
+    assert [problem.hint for problem in report.problems] == [
+        "it belongs to the step: write it beside say, not below"
+    ]
