@@ -127,7 +127,7 @@ def inspect(text: str) -> Inspection:
 
 @lru_cache(maxsize=256)
 def parsed(text: str) -> nodes.Template:
-    """The tree of a template, to be read and never changed; `TemplateError` where it is none."""
+    """The tree of a template, for reading only; `TemplateError` where it is none."""
     return environment(html=False).parse(text)
 
 

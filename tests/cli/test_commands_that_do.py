@@ -81,6 +81,22 @@ rules:
     assert done.out.endswith("1 rule in order, 0 errors, 1 warning\n")
 
 
+def test_check_only_warns_about_what_no_panel_sends(place: Place) -> None:
+    (place.folder / "b.yaml").write_text("""version: 1
+rules:
+  - id: r
+    on: user.expired
+    when: user.emial
+    do: [{log: {text: "x"}}]
+""")
+    done = place.call("check", "b.yaml")
+    assert done.code == 0
+    assert done.out.splitlines() == [
+        'b.yaml:5:11: R035 no panel version sends user.emial; did you mean "user.email"?',
+        "1 rule in order, 0 errors, 1 warning",
+    ]
+
+
 @pytest.mark.parametrize("path", ["nowhere.yaml", "rw", "empty.yaml"])
 def test_check_of_what_cannot_be_read_is_exit_1(place: Place, path: str) -> None:
     (place.folder / "rw").mkdir()
