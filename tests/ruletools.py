@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -142,3 +143,17 @@ def rule(body: str) -> str:
     """A file with one rule `r` on `user.*`, whose further lines are `body`."""
     lines = "".join(f"    {line}\n" for line in body.strip("\n").splitlines())
     return f"version: 1\nrules:\n  - id: r\n    on: user.*\n{lines}"
+
+
+SAY = "do: [{say: {text: hi}}]"
+
+
+def load_rule(tmp_path: Path, on: str, body: str, head: str = "") -> Loaded:
+    """What comes of one rule; `body` begins in line 5, or later after lines of `head`."""
+    lines = textwrap.indent(textwrap.dedent(body).strip("\n"), "    ")
+    return load_text(tmp_path, f"version: 1\n{head}rules:\n  - id: r\n    on: {on}\n{lines}\n")
+
+
+def load_condition(tmp_path: Path, on: str, condition: str, head: str = "") -> Loaded:
+    """What comes of a rule with this condition."""
+    return load_rule(tmp_path, on, f"when: >-\n  {condition}\n{SAY}", head)

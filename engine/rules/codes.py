@@ -36,6 +36,14 @@ ORDERS_TEXT = "R029"
 OPEN_PROGRAM = "R030"
 WRITTEN_SECRET = "R031"  # noqa: S105  # a code
 UNKNOWN_EVENT = "R032"
+TEXT_AND_NUMBER = "R033"
+NULL_ORDERED = "R034"
+UNKNOWN_PATH = "R035"
+SOME_VERSIONS = "R036"
+NULL_IN_TEXT = "R037"
+NEVER_STORED = "R038"
+NAME_AS_SENT = "R039"
+UNKNOWN_STEP = "R040"
 
 CODES: Mapping[str, str] = {
     UNREADABLE: "the file or folder cannot be read, is not UTF-8, or is larger than 5 MiB",
@@ -70,4 +78,12 @@ CODES: Mapping[str, str] = {
     OPEN_PROGRAM: "a value of an event would choose the program, or become part of a script",
     WRITTEN_SECRET: "a password or token is written out instead of named (a warning)",
     UNKNOWN_EVENT: "an event type that no version of the panel sends (a warning)",
+    TEXT_AND_NUMBER: "a text is compared with a number, which are never equal",
+    NULL_ORDERED: "`<` or `>` on what may be null, under `not` or `!`: null makes it true",
+    UNKNOWN_PATH: "a path at which no version of the panel sends anything (a warning)",
+    SOME_VERSIONS: "only some versions of the panel send this, or send it so (a warning)",
+    NULL_IN_TEXT: "a text needs what may be null (a warning)",
+    NEVER_STORED: "a field that carries a credential, and is never stored (a warning)",
+    NAME_AS_SENT: "`event` keeps the name that was sent, and this event has others (a warning)",
+    UNKNOWN_STEP: "no earlier step of the rule has this id (a warning)",
 }

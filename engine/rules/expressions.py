@@ -17,6 +17,8 @@ from engine.rules.functions import FUNCTIONS, Function
 
 ABSENT = "(absent)"
 Path = tuple[str | int, ...]
+Node = dict[str, Any]
+"""A node of a parsed expression: its `type`, its `children`, and what else its type has."""
 
 
 class NotJMESPathError(RulewaveError):
@@ -56,13 +58,13 @@ class _Functions(functions.Functions):  # type: ignore[misc]  # the library is n
 class Expression:
     """One JMESPath expression, compiled once. Equal texts make equal expressions."""
 
-    __slots__ = ("_tree", "paths", "text")
+    __slots__ = ("paths", "text", "tree")
 
     def __init__(self, text: str) -> None:
         """Compile; `NotJMESPathError` where the text is not JMESPath."""
         self.text = text
-        self._tree = _parse(text)
-        self.paths: tuple[Path, ...] = tuple(dict.fromkeys(_paths(self._tree)))
+        self.tree: Node = _parse(text)
+        self.paths: tuple[Path, ...] = tuple(dict.fromkeys(_paths(self.tree)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Expression) and other.text == self.text
@@ -77,7 +79,7 @@ class Expression:
         """The value in this context; `CouldNotEvaluate` on anything that goes wrong."""
         options = visitor.Options(custom_functions=_Functions(context))
         try:
-            return visitor.TreeInterpreter(options).visit(self._tree, context)
+            return visitor.TreeInterpreter(options).visit(self.tree, context)
         except CouldNotEvaluate:
             raise
         # The library raises TypeError, KeyError and more besides its own errors.
@@ -86,7 +88,7 @@ class Expression:
 
     def calls(self) -> Iterator[tuple[str, int, Any]]:
         """Each function called: its name, number of arguments, and last argument if written out."""
-        for node in _nodes(self._tree):
+        for node in _nodes(self.tree):
             if node["type"] == "function_expression":
                 last = node["children"][-1] if node["children"] else {"type": ""}
                 constant = last["value"] if last["type"] == "literal" else None
@@ -151,12 +153,12 @@ def written(path: Path) -> str:
     return text.lstrip(".")
 
 
-def _parse(text: str) -> dict[str, Any]:
+def _parse(text: str) -> Node:
     try:
         # `word` in backticks is deprecated there; traps.py reports it with a better text.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree: dict[str, Any] = jmespath.compile(text).parsed
+            tree: Node = jmespath.compile(text).parsed
     except exceptions.EmptyExpressionError:
         raise NotJMESPathError("the expression is empty", 1) from None
     except exceptions.LexerError as error:
@@ -184,7 +186,7 @@ def _oneline(text: str) -> str:
     return " ".join(text.split())[:300]
 
 
-def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _nodes(node: Node) -> Iterator[Node]:
     yield node
     for child in node["children"]:
         if isinstance(child, dict):
@@ -195,9 +197,9 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 _STEPPING = {"subexpression", "index_expression", "projection", "value_projection", "pipe"}
 
 
-def _paths(node: dict[str, Any]) -> Iterator[Path]:
+def _paths(node: Node) -> Iterator[Path]:
     """The paths that are read from the root (not those inside projections and filters)."""
-    path = _path(node)
+    path = path_of(node)
     if path:
         yield path
         return
@@ -211,23 +213,23 @@ def _paths(node: dict[str, Any]) -> Iterator[Path]:
             yield from _paths(child)
 
 
-def _changed_paths(argument: dict[str, Any]) -> Iterator[Path]:
+def _changed_paths(argument: Node) -> Iterator[Path]:
     if argument["type"] == "literal" and isinstance(argument["value"], str):
         path = tuple(argument["value"].split("."))
         yield path
         yield ("previous", *path)
 
 
-def _path(node: dict[str, Any]) -> Path:
+def path_of(node: Node) -> Path:
     """The path that a node spells, or () where it does something else."""
     if node["type"] == "field":
         return (node["value"],)
     if node["type"] not in {"subexpression", "index_expression"}:
         return ()
     first, *rest = node["children"]
-    path = _path(first)
+    path = path_of(first)
     for child in rest:
-        step = (child["value"],) if child["type"] == "index" else _path(child)
+        step = (child["value"],) if child["type"] == "index" else path_of(child)
         if not path or not step:
             return ()
         path += step

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from engine.errors import Problem
 from engine.rules import codes
 from engine.rules.connections import compile_connection
 from engine.rules.files import RuleFile, find_files, read_file
+from engine.rules.lint import lint_rule
 from engine.rules.merging import Merged, merge
 from engine.rules.model import ConnectionSpec, Rule, RuleSet
 from engine.rules.parameters import Terms
@@ -121,9 +123,10 @@ def _connections(
 
 def _rules(merged: Merged, shared: Shared) -> tuple[list[Rule], set[str]]:
     rules, broken = [], set()
+    lint = partial(lint_rule, keep_fields=merged.keep_fields)
     for number, entry in enumerate(merged.rules):
         locate = _below(entry.report.locate, entry.report.path)
-        rule, problems = compile_rule(entry.value, shared, locate)
+        rule, problems = compile_rule(entry.value, shared, locate, lint)
         merged.problems += problems
         if rule is None or number in merged.spoilt_rules:
             broken |= {name for name in [id_of(entry.value)] if name}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Generic, TypeVar
 
-from engine.sources import catalogue
+from engine.sources import outlook
 from engine.sources.expiry import offset_of
-from engine.sources.names import RENEWED
 
 OWN = "rulewave."
 # Any number of hours is a name as well; one of each is enough to try globs on.
@@ -17,9 +16,10 @@ _NOTICES = ("user.expires_in_24_hours", "user.expired_24_hours_ago")
 T = TypeVar("T")
 
 
+@cache
 def known_events() -> frozenset[str]:
     """The event types that some version of the panel sends, and the name of renewals."""
-    return frozenset((*catalogue.events(), RENEWED, *_NOTICES))
+    return frozenset((*outlook.known_names(), *_NOTICES))
 
 
 def is_known(pattern: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
@@ -24,6 +24,7 @@ from engine.rules.wording import did_you_mean, shown
 _ID = re.compile(r"[a-z0-9][a-z0-9-]*", re.ASCII)
 _LONGEST_ID = 100
 _MODES = ("live", "off")
+Lint = Callable[[Rule, Report], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +40,21 @@ class Shared:
 
 
 def compile_rule(
-    source: Any, shared: Shared, locate: Locate = nowhere
+    source: Any, shared: Shared, locate: Locate = nowhere, lint: Lint | None = None
 ) -> tuple[Rule | None, tuple[Problem, ...]]:
-    """The rule, or None where it has an error; and every problem, warnings included."""
+    """The rule, or None where it has an error; and every problem, warnings included.
+
+    `lint` looks at what could be compiled. It is for rules as written: one that was in force
+    before must not be lost to what is doubted since.
+    """
     report = Report(locate, rule=id_of(source))
     if not isinstance(source, Mapping):
         report.error(codes.WRONG_VALUE, f"a rule is a mapping, not {shown(source)}")
         return None, tuple(report.problems)
     names.check_keys(source, names.RULE_KEYS, report, later=names.LATER_RULE_KEYS)
     rule = _compile(source, shared, report)
+    if lint is not None:
+        lint(rule, report)
     return None if report.broken else rule, tuple(report.problems)
 
 

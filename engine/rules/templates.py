@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from jinja2 import Template as JinjaTemplate
@@ -112,7 +113,7 @@ def inspect(text: str) -> Inspection:
     """What a template uses and what is wrong in it."""
     known = environment(html=False)
     try:
-        tree = known.parse(text)
+        tree = parsed(text)
         found = (*_unknown_filters(tree), *_wrong_secrets(tree), *_forbidden(tree))
         names = frozenset() if found else frozenset(find_undeclared_variables(tree))
     except TemplateSyntaxError as error:
@@ -122,6 +123,12 @@ def inspect(text: str) -> Inspection:
         return _failed(Mistake(1, codes.BAD_TEMPLATE, f"the template is wrong: {error}"))
     names -= known.globals.keys() | {"secret"}
     return Inspection(names, tuple(dict.fromkeys(_secrets(tree))), found)
+
+
+@lru_cache(maxsize=256)
+def parsed(text: str) -> nodes.Template:
+    """The tree of a template, for reading only; `TemplateError` where it is none."""
+    return environment(html=False).parse(text)
 
 
 def _failed(mistake: Mistake) -> Inspection:

@@ -22,9 +22,9 @@ rules:
     on: user.created
     do:
       - email:
-          to: "{{ user.name }} <{{ user.email }}>, {{ vars.boss }}"
+          to: "{{ user.username }} <{{ user.email }}>, {{ vars.boss }}"
           cc: ["{{ user.email }}"]
-          subject: "Hello, {{ user.name }}"
+          subject: "Hello, {{ user.username }}"
           text: x
 """
 
@@ -37,7 +37,7 @@ def rendered(tmp_path: Path, email: str, name: str = "Anna") -> Any:
     assert not loaded.problems
     step = loaded.ruleset.rules[0].do[0]
     assert isinstance(step, ActionStep)
-    user = {"email": email, "name": name}
+    user = {"email": email, "username": name}
     return step.template.render({"user": user, "vars": loaded.ruleset.vars}, secrets)
 
 
