@@ -150,7 +150,7 @@ async def _serve(
         log.info(
             "daemon.ready",
             intake=_names(doors.intake), console=_names(doors.console),
-            rules=len(engine.desk.book.ruleset.rules), backlog=engine.pipeline.backlog,
+            rules=len(engine.desk.library.book.ruleset.rules), backlog=engine.pipeline.backlog,
         )  # fmt: skip
         on_ready(engine)
     log.info("daemon.stopping")

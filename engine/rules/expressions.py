@@ -56,13 +56,13 @@ class _Functions(functions.Functions):  # type: ignore[misc]  # the library is n
 class Expression:
     """One JMESPath expression, compiled once. Equal texts make equal expressions."""
 
-    __slots__ = ("_tree", "paths", "text")
+    __slots__ = ("paths", "text", "tree")
 
     def __init__(self, text: str) -> None:
         """Compile; `NotJMESPathError` where the text is not JMESPath."""
         self.text = text
-        self._tree = _parse(text)
-        self.paths: tuple[Path, ...] = tuple(dict.fromkeys(_paths(self._tree)))
+        self.tree = _parse(text)
+        self.paths: tuple[Path, ...] = tuple(dict.fromkeys(_paths(self.tree)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Expression) and other.text == self.text
@@ -77,7 +77,7 @@ class Expression:
         """The value in this context; `CouldNotEvaluate` on anything that goes wrong."""
         options = visitor.Options(custom_functions=_Functions(context))
         try:
-            return visitor.TreeInterpreter(options).visit(self._tree, context)
+            return visitor.TreeInterpreter(options).visit(self.tree, context)
         except CouldNotEvaluate:
             raise
         # The library raises TypeError, KeyError and more besides its own errors.
@@ -86,11 +86,21 @@ class Expression:
 
     def calls(self) -> Iterator[tuple[str, int, Any]]:
         """Each function called: its name, number of arguments, and last argument if written out."""
-        for node in _nodes(self._tree):
+        for node in _nodes(self.tree):
             if node["type"] == "function_expression":
                 last = node["children"][-1] if node["children"] else {"type": ""}
                 constant = last["value"] if last["type"] == "literal" else None
                 yield node["value"], len(node["children"]), constant
+
+    @property
+    def is_literal(self) -> bool:
+        """Whether it is a value written out."""
+        return bool(self.tree["type"] == "literal")
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it is one path and nothing else."""
+        return bool(_path(self.tree))
 
     def seen(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Each path that the expression reads, with its value or `(absent)`."""

@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal
 
 from engine.action import Action, Call, Connection, Field, Params, Text, Written
 from engine.clock import ManualClock, from_iso, to_iso
-from engine.daemon.assembly import open_journal
+from engine.console.desk import Desk
+from engine.daemon.assembly import open_journal, recompiler
 from engine.daemon.registry import find_actions
 from engine.errors import ActionFailed
 from engine.journal import events, listing, runs
@@ -30,8 +31,6 @@ from engine.queue.jobs import Job, from_payload
 from engine.rules.connections import resolve
 from engine.rules.durations import parse_duration, parse_rate
 from engine.rules.loading import load
-from engine.rules.model import Rule
-from engine.rules.ruling import Shared, compile_rule
 from engine.rules.secrets import Secrets
 from engine.running.alarm import Alarm
 from engine.running.handing import HandOver
@@ -185,6 +184,11 @@ class Bench:
     # ---------------------------------------------------------------- what came of it
 
     @property
+    def desk(self) -> Desk:
+        """Where people ask."""
+        return Desk(self.journal, self.library, self.clock, self.runner.actions)
+
+    @property
     def texts(self) -> list[str]:
         """What was told, try by try."""
         return [told.text for told in self.tell.told]
@@ -258,10 +262,6 @@ async def open_bench(
     assert not loaded.errors, "\n".join(map(str, loaded.errors))
     ruleset = loaded.ruleset
 
-    def compile_again(source: Any, timezone: str) -> Rule | None:
-        shared = Shared(actions, secrets, ruleset.connections, ruleset.vars, timezone)
-        return compile_rule(source, shared)[0]
-
     async def wait_until(moment: int) -> bool:
         clock.move(max(0, moment - clock.now()))
         return True
@@ -275,7 +275,7 @@ async def open_bench(
         journal = await stack.enter_async_context(open_journal(f"sqlite:///{folder / 'bench.db'}"))
         for action in actions.values():
             await action.start(stack)
-        library = Library(journal, ruleset, compile_again, clock)
+        library = Library(journal, ruleset, recompiler(ruleset, actions, secrets), clock)
         await library.start()
         limits = IntakeSettings((SECRET,), max_age, max_backlog)
         pipeline = Pipeline(journal, library, clock, limits, queue.enqueue)
