@@ -80,7 +80,7 @@ def _condition(tree: Shown) -> Node:
 
 def _values(tree: Shown) -> Iterator[Node]:
     sides = [side for side in tree["sides"] if not side["literal"]]
-    told = {one["text"]: one for one in (*tree["seen"], *sides)}
+    told = {one["text"]: one for one in (*tree["seen"], *sides) if not one.get("error")}
     for text, one in told.items():
         yield Node(f"{text} is {'absent' if one['absent'] else _written(one['value'])}")
     if tree["text"] not in told and not tree["sides"] and not tree["error"]:

@@ -93,11 +93,15 @@ def _masked(judgement: Judgement, private: tuple[str, ...]) -> Judgement:
         error=mask_texts(judgement.error, private),
         read={path: _hidden(value, private) for path, value in judgement.read.items()},
         parts=tuple(_masked(part, private) for part in judgement.parts),
-        sides=tuple(
-            side if side.is_literal else replace(side, value=_hidden(side.value, private))
-            for side in judgement.sides
-        ),
+        sides=tuple(_masked_side(side, private) for side in judgement.sides),
     )
+
+
+def _masked_side(side: Side, private: tuple[str, ...]) -> Side:
+    if side.is_literal:
+        return side
+    error = mask_texts(side.error, private)
+    return replace(side, value=_hidden(side.value, private), error=error)
 
 
 def _hidden(value: Any, private: tuple[str, ...]) -> Any:
@@ -123,7 +127,8 @@ def _tree(judgement: Judgement) -> Shown:
 
 
 def _side(side: Side) -> Shown:
-    return {**_seen(side.text, side.value), "literal": side.is_literal}
+    told = _seen(side.text, side.value)
+    return {**told, "literal": side.is_literal, "error": side.error or None}
 
 
 def _seen(text: str, value: Any) -> Shown:

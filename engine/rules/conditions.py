@@ -24,11 +24,15 @@ _JOINING = {"&&", "||", "!"}
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of a comparison: as written, and its value (`(absent)` where there is none)."""
+    """One side of a comparison: as written, and its value (`(absent)` where there is none).
+
+    `error` tells why it has none.
+    """
 
     text: str
     value: Any
     is_literal: bool
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +172,9 @@ def _sides(parts: Iterable[Expression], context: Mapping[str, Any]) -> Iterable[
         text = " ".join(part.text.split())
         absent = part.is_path and ABSENT in part.seen(context).values()
         try:
-            value = ABSENT if absent else part.search(context)
+            yield Side(text, ABSENT if absent else part.search(context), part.is_literal)
         except CouldNotEvaluate as error:
-            value = f"({error})"
-        yield Side(text, value, part.is_literal)
+            yield Side(text, None, part.is_literal, str(error))
 
 
 def _values(seen: Mapping[str, Any], text: str) -> str:

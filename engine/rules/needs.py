@@ -27,7 +27,7 @@ def needed(traced: Judgement, *, wanted: bool = True) -> str:
         missing = [text for part in traced.parts if (text := needed(part, wanted=wanted))]
         if missing:
             return missing[0] if (joined == "all") is wanted else _either(missing)
-    if traced.verdict is Verdict.COULD_NOT_EVALUATE:
+    if traced.verdict is Verdict.COULD_NOT_EVALUATE and not _is_unordered(traced):
         return f"{traced.text} would have to be something that can be evaluated: {traced.error}"
     if traced.sides:
         return _compared(traced, wanted=wanted)
@@ -41,6 +41,11 @@ def in_words(value: Any) -> str:
     if isinstance(value, str):
         return shortened(f"'{value}'")
     return shortened(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _is_unordered(traced: Judgement) -> bool:
+    """Whether it failed only because its two values have no order."""
+    return traced.operator in _MIRRORED and not any(side.error for side in traced.sides)
 
 
 def _join_of(traced: Judgement) -> str:
@@ -83,8 +88,8 @@ def _stated(traced: Judgement, *, wanted: bool) -> str:
     value = traced.read[traced.text] if path else traced.value
     seen = "" if path else _read(traced.read.items())
     if not wanted:
-        change = "not to be set" if path else "not to hold"
-        return f"{traced.text} would have {change} (it is {in_words(value)}{seen})"
+        state = "unset" if path and value is not True else "false"
+        return f"{traced.text} would have to be {state} (it is {in_words(value)}{seen})"
     if not path:
         return f"{traced.text} would have to hold (it is {in_words(value)}{seen})"
     state = "true" if value is False else "set"

@@ -52,7 +52,7 @@ def _between(text: str, cuts: list[Token]) -> Iterator[str]:
 
 def _compiled(texts: Iterable[str]) -> tuple[Expression, ...]:
     try:
-        return tuple(Expression(text.strip()) for text in texts)
+        return tuple(Expression(_without_parentheses(text)) for text in texts)
     except NotJMESPathError:
         return ()
 
