@@ -53,11 +53,9 @@ def _rules(recalled: Recalled, in_force: Rulebook, actions: Registry) -> list[Sh
     base = context_of(recalled.book, facts, recalled.now)
     shown = []
     for outcome in outcomes(recalled.book, facts, recalled.names, recalled.now):
-        line = _rule(masked(outcome, private), in_force)
         matched = outcome.verdict is Verdict.MATCHED
-        line["plan"] = outlook.of(outcome, facts.event, base) if matched else None
-        line["key"] = mask_texts(outcome.key, private)
-        shown.append(line)
+        plan = outlook.of(outcome, facts.event, base) if matched else None
+        shown.append({**_rule(_masked_outcome(outcome, private), in_force), "plan": plan})
     return shown
 
 
@@ -69,6 +67,7 @@ def _rule(outcome: Outcome, in_force: Rulebook) -> Shown:
         "version": outcome.rule.version,
         "since": "same" if same else "changed" if current else "gone",
         "listens": outcome.listens,
+        "key": outcome.key,
         "verdict": outcome.verdict.value,
         "why": outcome.why,
         "needed": outcome.needed or None,
@@ -76,12 +75,13 @@ def _rule(outcome: Outcome, in_force: Rulebook) -> Shown:
     }
 
 
-def masked(outcome: Outcome, private: tuple[str, ...]) -> Outcome:
-    """The outcome with private values masked wherever they were seen."""
+def _masked_outcome(outcome: Outcome, private: tuple[str, ...]) -> Outcome:
+    """Masked before it is put into words, which shorten: half a link would pass a mask."""
     judgement = outcome.judgement
     return replace(
         outcome,
         said=mask_texts(outcome.said, private),
+        key=mask_texts(outcome.key, private),
         judgement=_masked(judgement, private) if judgement else None,
     )
 

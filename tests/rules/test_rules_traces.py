@@ -160,8 +160,7 @@ def test_a_branch_that_was_not_needed_for_the_verdict_is_in_the_trace() -> None:
         ),
         (
             {"any": ["user.email", "data.on"]},
-            "user.email would have to be set (it is null), "
-            "or data.on would have to be true (it is false)",
+            "user.email would have to be set (it is null), or data.on would have to be true (it is false)",
         ),
         (
             {"not": {"any": ["user.email", "user.tag"]}},
