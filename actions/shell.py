@@ -74,7 +74,7 @@ class ShellParams(Params):
 
     run: Annotated[
         list[_Argument | pydantic.StrictInt],
-        Field(Written.TEXT),
+        Field(Written.ARGV),
         pydantic.Field(
             min_length=1,
             description="The program and its arguments, one item each; no shell reads them.",
@@ -141,6 +141,7 @@ class _Listener(asyncio.SubprocessProtocol):
         return self.output[fd].decode("utf-8", "replace")
 
 
+_LONGEST_TARGET = 80
 _Started = tuple[asyncio.SubprocessTransport, _Listener]
 
 
@@ -154,6 +155,11 @@ class Shell(Action[ShellParams]):
     """Seconds between asking a group to end (SIGTERM) and ending it (SIGKILL)."""
     patience: ClassVar[float] = 0.5
     """Seconds to wait for more output once the program has ended."""
+
+    def target(self, connection: str | None, origin: str | None) -> str:
+        """Each program has a lane of its own, so that one that hangs holds up no other."""
+        program = f" {printable(origin)}" if origin else ""
+        return f"{super().target(connection, None)}{program}"[:_LONGEST_TARGET]
 
     def safe_to_repeat(self, params: ShellParams) -> bool:
         """No: nobody knows what a program does twice."""

@@ -22,6 +22,7 @@ class Written(StrEnum):
     HTML = "html"  # a template that escapes values for HTML
     LINE = "line"  # a template whose result may hold no line break or other control character
     ADDRESS = "address"  # a LINE in which a value can be no more than one part of one address
+    ARGV = "argv"  # a list of TEXTs whose first, the program, is fixed at load
     URL = "url"  # a LINE whose scheme, host and port are fixed at load
     EXPRESSION = "expression"  # a text is one JMESPath expression; mappings and lists hold TEXTs
     LITERAL = "literal"  # taken as it stands; no template
@@ -118,7 +119,10 @@ class Action(ABC, Generic[P]):
         return True
 
     def target(self, connection: str | None, origin: str | None) -> str:
-        """Which lane and rate a step belongs to: its connection, else its host, else the action."""
+        """Which lane and rate a step belongs to: its connection, else its host, else the action.
+
+        `origin` is the host of its URL, or of a program its beginning that no value can change.
+        """
         return connection or origin or self.name
 
     async def start(self, stack: AsyncExitStack) -> None:

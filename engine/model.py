@@ -189,6 +189,12 @@ class Facts:
     latest: Event | None
     later: tuple[Event, ...] = ()
 
+    @property
+    def bodies(self) -> list[Mapping[str, Any]]:
+        """All that rules can see of the event and its subject."""
+        known = (self.event, self.previous, self.latest)
+        return [event.body for event in known if event is not None]
+
 
 @dataclass(frozen=True, slots=True)
 class Decided:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from engine.clock import Clock
-from engine.deciding.batch import Batch, Decision, Prepared, Waiting, Wish, undecidable
+from engine.deciding.batch import Batch, Cancel, Decision, Prepared, Waiting, Wish, undecidable
 from engine.deciding.planning import identifier
 from engine.errors import JournalUnavailable
 from engine.journal import events, runs
@@ -46,7 +46,7 @@ class Pipeline:
 
     Attributes:
         stored: the doorbell: set when an event was stored.
-        on_planned: told which runs a decision made, after they are committed.
+        on_planned: told which runs a decision made or cancelled, after that is committed.
     """
 
     journal: SqliteJournal
@@ -208,10 +208,7 @@ class Pipeline:
             planned = [_due_now(plan, batch.now) for plan in _planned(batch, decision)]
             made += yield from runs.add(planned)
             for cancel in decision.cancels:
-                yield from runs.cancel(
-                    cancel.run, by=cancel.by, reason="cancelled_by_event",
-                    message=cancel.message, now=batch.now,
-                )  # fmt: skip
+                made += yield from _cancel(cancel, batch.now)
         yield from self.enqueue(
             DueRun(run.id, run.lane, run.priority, run.cursor, run.attempt)
             for run in made
@@ -226,6 +223,15 @@ class Pipeline:
         self._suspect = None
         self._limit = min(BATCH, self._limit * 2)
         self.on_planned(made)
+
+
+def _cancel(cancel: Cancel, now: int) -> Op[list[Run]]:
+    """The run as it ended; [] where it could not be cancelled any more."""
+    done = yield from runs.cancel(
+        cancel.run, by=cancel.by, reason="cancelled_by_event", message=cancel.message, now=now
+    )
+    ended = (yield from runs.by_id(cancel.run)) if done else None
+    return [ended] if ended else []
 
 
 def _guarded(batch: Batch, prepared: Prepared, waiting: Sequence[Waiting]) -> Decision:

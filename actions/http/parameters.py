@@ -164,7 +164,7 @@ class HttpParams(Params):
     ] = pydantic.Field(default_factory=dict, description="Headers to send.", repr=False)
     query: Annotated[
         Pairs,
-        _SECRET,
+        Field(Written.TEXT, secrets=True),
     ] = pydantic.Field(default_factory=dict, description="Added to the URL.", repr=False)
     json_: Annotated[
         Any,

@@ -16,7 +16,7 @@ from engine.journal import listing, runs
 from engine.journal.sqlite import SqliteJournal
 from engine.library import Library
 from engine.model import Run, State
-from engine.rehearsal.recalling import recall_body, recall_stored
+from engine.rehearsal.recalling import Recalled, recall_body, recall_stored
 from engine.rehearsal.showing import explanation
 from engine.rules.durations import parse_duration
 from engine.sources.redaction import mask_private, private_values
@@ -62,21 +62,30 @@ class Desk:
         made = await self.journal.list(listing.runs_of_event(stored.event.seq))
         shown = _event_line(stored)
         shown["body"] = mask_private(stored.event.body)
-        shown["decision"] = stored.record
-        told = await self._explained(stored) if stored.record else {}
-        shown["rules_changed"] = told.get("rules_changed", False)
-        shown["notes"] = told.get("notes", [])
-        shown["rules"] = [_rule_line(line) for line in told.get("rules", [])]
+        shown |= await self._decision(stored)
         shown["runs"] = await self._run_lines(made)
         return shown
+
+    async def _decision(self, stored: listing.StoredEvent) -> Shown:
+        if stored.record is None:
+            return {"decision": None, "rules_changed": False, "notes": [], "rules": []}
+        found = await self._recalled(stored)
+        told = explanation(found, self.library.book, self.actions)
+        return {
+            "decision": mask_private(stored.record, private_values(found.facts.bodies)),
+            "rules_changed": told["rules_changed"],
+            "notes": told["notes"],
+            "rules": [_rule_line(line) for line in told["rules"]],
+        }
 
     async def explain_event(self, params: Params) -> Shown:
         """What each rule says to a stored event (`id`) or to a body (`body`), and the plan."""
         if "body" in params:
             body = params["body"].encode()
             found = await recall_body(self.journal, self.library, body, self.clock.now())
-            return explanation(found, self.library.book, self.actions)
-        return await self._explained(await self._event(params))
+        else:
+            found = await self._recalled(await self._event(params))
+        return explanation(found, self.library.book, self.actions)
 
     async def list_rejected(self, params: Params) -> list[Shown]:
         """Genuine deliveries that were no events."""
@@ -141,10 +150,8 @@ class Desk:
             raise UserError(f"there is no event {id}")
         return stored
 
-    async def _explained(self, stored: listing.StoredEvent) -> Shown:
-        now = self.clock.now()
-        found = await recall_stored(self.journal, self.library, stored, now)
-        return explanation(found, self.library.book, self.actions)
+    async def _recalled(self, stored: listing.StoredEvent) -> Recalled:
+        return await recall_stored(self.journal, self.library, stored, self.clock.now())
 
     def _wish(self, params: Params) -> listing.Wish:
         most = params.get("most") or "100"

@@ -188,8 +188,7 @@ def _join(
         ring=queries.ring, open_lanes=worker.open_lanes, in_hand=runner.in_hand,
     )  # fmt: skip
     metrics = Metrics()
-    pipeline.on_planned = handing.notice
-    runner.on_change = _reporter(handing.notice, metrics)
+    pipeline.on_planned = runner.on_change = _reporter(handing.notice, metrics)
     desk = Desk(journal, library, clock, actions)
     return Engine(
         settings, journal, pipeline, worker, runner, handing,

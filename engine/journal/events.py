@@ -115,14 +115,6 @@ def latest(subject: str | None) -> Op[Event | None]:
     return event_of(row) if row else None
 
 
-def previous_of(event: Event) -> Op[Event | None]:
-    """The last known state of an event's subject before it."""
-    if event.subject is None:
-        return None
-    row = yield from ask_one("previous", subject=event.subject, raised=event.raised, seq=event.seq)
-    return event_of(row) if row else None
-
-
 def later_of_subject(origin: Event, *, before: int) -> Op[tuple[Event, ...]]:
     """Events of the same subject raised after `origin` that arrived before seq `before`."""
     subject = origin.subject or ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.journal.operations import Op, ask, ask_one
+from engine.journal.operations import Op, Row, ask, ask_one
 
 BITE = 200
 
@@ -20,14 +20,21 @@ def forget_events(before: int, after: int, *, keep_digests: bool) -> Op[int | No
     """Forget events stored before a moment, from arrival number `after` on.
 
     Kept are events that are undecided, that a run stands on, and a subject's last state. Where to
-    go on, or None at the end. With `keep_digests` only what they said is forgotten.
+    go on, or None at the end. With `keep_digests` only what they said is forgotten, as it is where
+    the same body would not be refused as too old.
     """
     rows = yield from ask("next_seq", after=after, before=before, most=BITE)
     for row in rows:
-        if (yield from ask_one("may_go", seq=row["seq"])) is None:
+        event = yield from ask_one("may_go", seq=row["seq"])
+        if event is None:
             continue
-        if keep_digests:
+        if keep_digests or _young_if_sent_again(event, before):
             yield from ask("blank_event", blank=row["seq"])
         else:
             yield from ask("drop_event", seq=row["seq"])
     return rows[-1]["seq"] if rows else None
+
+
+def _young_if_sent_again(event: Row, before: int) -> bool:
+    """Whether its own time lies in the future, or it told none and counted from its acceptance."""
+    return bool(event["raised"] >= before or event["raised"] == event["stored"])

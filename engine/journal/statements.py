@@ -306,16 +306,18 @@ _superseded = exists().where(
     ),
 )
 
+_BLANK: ColumnClause[str] = literal_column("'{}'")
+
 _RETENTION: dict[str, Any] = {
     "old_runs": select(runs.c.id).where(runs.c.ended < p("before")).limit(p("most")),
     "drop_attempts": delete(attempts).where(attempts.c.run == p("run")),
     "drop_run": delete(runs).where(runs.c.id == p("run")),
     "next_seq": select(events.c.seq)
-    .where(events.c.seq > p("after"), events.c.stored < p("before"))
+    .where(events.c.seq > p("after"), events.c.stored < p("before"), events.c.body != _BLANK)
     .order_by(events.c.seq)
     .limit(p("most")),
     # A subject's last state stays, until it was deleted; so does what a run still stands on.
-    "may_go": select(events.c.seq).where(
+    "may_go": select(events.c.raised, events.c.stored).where(
         events.c.seq == p("seq"),
         events.c.decided.is_not(None),
         ~exists().where(runs.c.origin_seq == events.c.seq),
@@ -330,7 +332,7 @@ _RETENTION: dict[str, Any] = {
     "blank_event": update(events)
     .where(events.c.seq == p("blank"))
     .values(
-        body=literal_column("'{}'"),
+        body=_BLANK,
         subject=literal_column("''"),
         decision=literal_column("NULL"),
     ),

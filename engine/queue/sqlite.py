@@ -150,17 +150,25 @@ def _pick(batch: int, limits: dict[str, int], total: int | None, stale: int) -> 
     for lane in limits:
         rows = yield from ask("queue_in_hand", lane=lane, stale=stale)
         in_hand[lane] = rows[0]["number"]
-    room = max(0, batch if total is None else min(batch, total - sum(in_hand.values())))
-    wanted: list[tuple[int, int]] = []
+    spare = None if total is None else max(0, total - sum(in_hand.values()))
+    room = batch if spare is None else min(batch, spare)
+    wanted: list[tuple[int, int, str]] = []
     for lane, limit in limits.items():
         free = max(0, min(room, limit - in_hand[lane])) if limit else room
         rows = yield from ask("queue_stale", lane=lane, most=free, stale=stale)
         more = yield from ask("queue_ready", lane=lane, most=free - len(rows))
-        wanted += [(-row["priority"], row["id"]) for row in (*rows, *more)]
+        wanted += [(-row["priority"], row["id"], lane) for row in (*rows, *more)]
     picked: list[Row] = []
-    for _, id in sorted(wanted)[:room]:
-        picked += yield from ask("queue_pick", id=id, now=_now())
+    for _, id, lane in sorted(wanted):
+        if len(picked) < room and _may_grow(limits[lane], in_hand[lane], spare, len(picked)):
+            picked += yield from ask("queue_pick", id=id, now=_now())
+            in_hand[lane] += 1
     return picked
+
+
+def _may_grow(limit: int, held: int, spare: int | None, taken: int) -> bool:
+    """Whether a lane may hold one more: never more than is left, so that slow lanes leave room."""
+    return not limit or spare is None or held < spare - taken
 
 
 def _each(name: str, ids: list[int]) -> Op[None]:

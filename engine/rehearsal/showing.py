@@ -47,8 +47,7 @@ def _judged_by(recalled: Recalled) -> str:
 
 def _rules(recalled: Recalled, in_force: Rulebook, actions: Registry) -> list[Shown]:
     facts = recalled.facts
-    states = (facts.event, facts.previous, facts.latest)
-    private = private_values([state.body for state in states if state])
+    private = private_values(facts.bodies)
     outlook = Outlook(actions, private, {run.id: run for run in recalled.runs})
     base = context_of(recalled.book, facts, recalled.now)
     shown = []

@@ -33,6 +33,9 @@ NO_CONNECTION = "R026"
 BAD_CONNECTION = "R027"
 BAD_TIME = "R028"
 ORDERS_TEXT = "R029"
+OPEN_PROGRAM = "R030"
+WRITTEN_SECRET = "R031"  # noqa: S105  # a code
+UNKNOWN_EVENT = "R032"
 
 CODES: Mapping[str, str] = {
     UNREADABLE: "the file or folder cannot be read, is not UTF-8, or is larger than 5 MiB",
@@ -64,4 +67,7 @@ CODES: Mapping[str, str] = {
     BAD_CONNECTION: "a connection is described wrongly",
     BAD_TIME: "a duration, rate, cron line or time zone is written wrongly",
     ORDERS_TEXT: "`<` and `>` compare texts by alphabet; dates need time()",
+    OPEN_PROGRAM: "a value of an event would choose the program, or become part of a script",
+    WRITTEN_SECRET: "a password or token is written out instead of named (a warning)",
+    UNKNOWN_EVENT: "an event type that no version of the panel sends (a warning)",
 }

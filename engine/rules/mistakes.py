@@ -7,8 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from engine.action import Params
 from engine.rules import codes
 from engine.rules.marks import models_at, slots
+from engine.rules.names import STEP_KEYS
 from engine.rules.report import Path, Report
 from engine.rules.wording import did_you_mean, shortened, shown
 
@@ -54,6 +56,8 @@ def _unknown(model: type[BaseModel], name: str, path: Path, report: Report) -> N
     known = {field for below in models_at(model, path[:-1]) for field in slots(below)}
     message = f'{name} has no parameter "{shortened(str(path[-1]))}"'
     hint = did_you_mean(str(path[-1]), known - {"kind"})
+    if issubclass(model, Params) and len(path) == 1 and path[0] in STEP_KEYS:
+        hint = f"it belongs to the step: write it beside {name}, not below"
     report.at(*path).error(codes.UNKNOWN_PARAMETER, message, hint, key=True)
 
 
@@ -71,7 +75,12 @@ def _bad(
     where = f"{name}: " + (".".join(map(str, path)) + ": " if path else "")
     number = isinstance(value, int | float)
     hint = "put it in quotes" if number and "text" in said else ""
-    given = f", not {shown(value)}" if path and said.startswith("should be") else ""
+    said = said.replace(" or should be ", " or ")
+    given = (
+        f", not {shown(value)}"
+        if path and value not in ([], {}) and said.startswith("should be")
+        else ""
+    )
     report.at(*path).error(codes.BAD_PARAMETER, f"{where}{said}{given}", hint)
 
 
@@ -83,6 +92,10 @@ def _message(one: Mapping[str, Any]) -> str:
         ("a valid boolean", "true or false"),
         ("a valid dictionary", "a mapping"),
         ("a valid list", "a list"),
+        ("a valid tuple", "a list"),
+        (" or instance of Auth", ", as {bearer: …}"),
+        (" or instance of StdinText", ", as {text: …}"),
+        ("List should have at least 1 item after validation, not 0", "should not be empty"),
     ):
         text = text.replace(theirs, ours)
     return shortened(text, 300)

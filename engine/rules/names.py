@@ -16,6 +16,12 @@ CONTEXT = frozenset({
 CANCELLING = CONTEXT | {"origin"}
 LATER_NAMES = frozenset({"error", "events", "digest", "arrived", "elapsed"})
 
+# What other programs call it: keys that no look at the spelling would find.
+OTHER_WORDS = {
+    "if": "when", "condition": "when", "conditions": "when", "unless": "when", "event": "on",
+    "events": "on", "trigger": "on", "name": "id", "then": "do", "steps": "do", "actions": "do",
+    "action": "do", "enabled": "mode", "disabled": "mode",
+}  # fmt: skip
 FILE_KEYS = frozenset({"version", "connections", "vars", "defaults", "rules", "tests"})
 DEFAULTS_KEYS = frozenset({"timezone", "keep_fields"})
 RULE_KEYS = frozenset({
@@ -49,6 +55,7 @@ def check_keys(
         if key in later and key not in known:
             not_yet(report.at(key), key)
         elif key not in known:
-            hint = did_you_mean(key, known)
+            meant = OTHER_WORDS.get(key.lower(), "")
+            hint = f'did you mean "{meant}"?' if meant in known else did_you_mean(key, known)
             message = f'there is no key "{shortened(key)}" here'
             report.at(key).error(codes.UNKNOWN_KEY, message, hint, key=True)

@@ -17,6 +17,7 @@ from engine.rules.compiling import check_name, compile_expression
 from engine.rules.marks import LITERAL, slot_of
 from engine.rules.mistakes import messages_of, report_mistakes
 from engine.rules.model import SecretSource
+from engine.rules.programs import fixed_beginning, open_items
 from engine.rules.report import Path, Report
 from engine.rules.secrets import Secrets
 from engine.rules.templates import Inspection, Template, inspect, is_template
@@ -49,6 +50,7 @@ __all__ = [
 SECRET = re.compile(r"""\s*secret\(\s*(['"])([^'"]*)\1\s*\)\s*""")
 _INSIDE = re.compile(r"""\bsecret\(\s*['"]""")
 _WHERE = "secrets may stand in connections, http headers, query and auth, and env of shell"
+_CREDENTIALS = frozenset({"password", "bearer", "token"})
 _PLACEHOLDER = "x"
 
 
@@ -64,7 +66,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class CompiledParameters:
-    """The parameters of one step. `authority` is the host of its URL, where it has one."""
+    """The parameters of one step. `authority` is whom it speaks to: the host of its URL, or its program."""
 
     name: str
     model: type[Params]
@@ -152,11 +154,15 @@ class ValueCompiler:
         if isinstance(raw, str):
             return self._text(raw, mark, report, at)
         inner = mark
-        if mark.written is Written.EXPRESSION:
+        if mark.written in {Written.EXPRESSION, Written.ARGV}:
             inner = Field(Written.TEXT, secrets=mark.secrets)
         if isinstance(raw, Mapping):
             return Entries(self.fields(raw, models, inner, report, at))
         if isinstance(raw, list):
+            if mark.written is Written.ARGV:
+                self.authorities.append(fixed_beginning(raw))
+                for number, message, hint in open_items(raw):
+                    report.at(number).error(codes.OPEN_PROGRAM, message, hint)
             items = enumerate(raw)
             return Items(
                 tuple(self.value(one, inner, report.at(n), (*at, n), models) for n, one in items)
@@ -205,6 +211,9 @@ class ValueCompiler:
                 timezone=self.terms.timezone,
             )
             return Text(template, line, mark.secrets)
+        if mark.secrets and text and (at[-1] in _CREDENTIALS or at[-2:] == ("basic", 1)):
+            hint = "write secret('a_name') instead, and give the value by that name"
+            report.warn(codes.WRITTEN_SECRET, "a credential is written out here", hint)
         if line:
             try:
                 checked_line(text)

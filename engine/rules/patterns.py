@@ -7,8 +7,26 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Generic, TypeVar
 
+from engine.sources import catalogue
+from engine.sources.expiry import offset_of
+from engine.sources.names import RENEWED
+
 OWN = "rulewave."
+# Any number of hours is a name as well; one of each is enough to try globs on.
+_NOTICES = ("user.expires_in_24_hours", "user.expired_24_hours_ago")
 T = TypeVar("T")
+
+
+def known_events() -> frozenset[str]:
+    """The event types that some version of the panel sends, and the name of renewals."""
+    return frozenset((*catalogue.events(), RENEWED, *_NOTICES))
+
+
+def is_known(pattern: str) -> bool:
+    """Whether anything that is known could fit; the daemon's own events are not judged."""
+    if pattern.startswith(OWN) or offset_of(pattern) is not None:
+        return True
+    return any(matches(pattern, name) for name in known_events())
 
 
 def matches(pattern: str, name: str) -> bool:

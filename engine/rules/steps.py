@@ -93,7 +93,9 @@ class StepCompiler:
         connection = self._connection(action, parameters, below)
         if connection and isinstance(parameters, Mapping):
             parameters = self._with_connection(action, parameters, connection)
-        template = compile_parameters(action, parameters, self.terms, below, connection)
+        # A connection that is not there is reported already; its URLs are paths all the same.
+        named = parameters.get("connection") if isinstance(parameters, Mapping) else None
+        template = compile_parameters(action, parameters, self.terms, below, connection or named)
         when = compile_condition(raw["when"], report.at("when")) if "when" in raw else None
         step_id = self._step_id(raw, report)
         retry = compile_retry(raw.get("retry"), report.at("retry"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,11 @@ _OPENS = {"filter", "lbracket", "lbrace", "lparen"}
 _CLOSES = {"rbracket", "rbrace", "rparen"}
 _GOES_ON = {"dot", "lbracket", "lparen", "filter", "flatten"}
 _WORDS = {"and": "&&", "or": "||", "not": "!", "AND": "&&", "OR": "||", "NOT": "!"}
+_OTHERS = {
+    "in": "write contains(['A', 'B'], user.status)",
+    "like": "write contains(x, 'part') or matches(x, 'regex')",
+    "is": "write == `null` or != `null`",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,16 @@ def spelling_hint(text: str, column: int) -> str:
         return f"JMESPath writes {_WORDS[word[0]]} for {word[0]}"
     if rest.startswith(("{{", "{%")) or "{{" in text:
         return "conditions are JMESPath, without {{ }}"
+    return _other_hint(text, column, rest, word[0] if word else "")
+
+
+def _other_hint(text: str, column: int, rest: str, word: str) -> str:
+    if re.search(r"(^|\W)not\s+$", text[: column - 1], re.IGNORECASE):
+        return "write !(…), or  not: …  as a key"
+    if word in _OTHERS:
+        return _OTHERS[word]
+    if rest.startswith(("\u2018", "\u2019", "\u201c", "\u201d")):
+        return "these are typographic quotes; texts stand in straight ones: 'text'"
     return ""
 
 
@@ -152,5 +168,7 @@ def _skip_brackets(words: list[Token], at: int) -> int:
 
 def _not_json(word: Token) -> Iterator[Trap]:
     bare = word.text.strip("`").strip()
-    if re.fullmatch(r"[A-Za-z_][\w. -]*", bare) and bare not in {"true", "false", "null"}:
+    try:
+        json.loads(bare)
+    except ValueError:
         yield Trap(codes.COMPARES_FIELD, f"{word.text} is not JSON", f"write '{bare}' for the text")

@@ -93,7 +93,7 @@ def _origin(fixed: str, *, whole: bool) -> tuple[str, str]:
     if match is None:
         raise OpenOriginError(
             "scheme, host and port of a URL must be written out or come from vars or secrets",
-            "begin it like https://example.org/",
+            "begin it like https://example.org/, or name a connection and write a path",
         )
     if match[3] is None and not whole:
         raise OpenOriginError(

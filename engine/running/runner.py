@@ -236,11 +236,7 @@ class Runner:
 
     def _fit(self, scene: Scene, text: str) -> str:
         """A text as it may be logged and shown: neither secrets nor private values in it."""
-        facts = scene.facts
-        known = (event for event in (facts.event, facts.previous, facts.latest) if event)
-        for event in known:
-            text = mask_texts(text, private_values(event.body))
-        return self.secrets.mask(text)
+        return self.secrets.mask(mask_texts(text, private_values(scene.facts.bodies)))
 
     async def _skip(self, scene: Scene, step: ActionStep, reason: str, why: str) -> None:
         ended = Ended(step.path, 0, "skipped", str(reason), self._fit(scene, why))

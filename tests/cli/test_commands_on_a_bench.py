@@ -125,3 +125,27 @@ def test_the_control_api_answers_in_one_form(
     got, answer = asyncio.run(ask())
     assert got == status
     assert answer["error"]["code"] == code
+
+
+def test_no_private_value_is_shown_with_what_was_decided(place: Place) -> None:
+    rules = """
+  - id: r
+    on: user.modified
+    when: "time(previous.user.subscriptionUrl) > time(user.subscriptionUrl)"
+    do: [{tell: {text: never}}]
+"""
+
+    async def leave() -> Any:
+        async with open_bench(place.folder, rules) as bench:
+            await bench.event("user.modified", subscriptionUrl="https://sub.example/old-link")
+            bench.clock.move(HOUR)
+            link = "https://sub.example/new-link"
+            event = await bench.event("user.modified", subscriptionUrl=link)
+            await bench.settle()
+            desk = bench.desk
+            return await desk.ask("events", "show", {"id": event})
+
+    shown = asyncio.run(leave())
+    assert shown["decision"]["outcomes"][0]["verdict"] == "could not evaluate"
+    assert "•••" in shown["decision"]["outcomes"][0]["why"]
+    assert "link" not in str([shown["decision"], shown["rules"]])

@@ -351,17 +351,25 @@ def test_on_a_terminal_lists_are_tables(place: Place) -> None:
         shown = on_a_terminal(daemon, "runs", "list")
         assert "dead" in shown
         assert "\x1b[31m" in shown
+        (run,) = daemon.call("runs", "list", "--json").json
+        for args in (
+            ("runs", "list"),
+            ("runs", "show", run["id"]),
+            ("events", "show", run["event"]),
+        ):
+            shown = on_a_terminal(daemon, *args, width=80)
+            assert run["id"] in shown, "whole, to be copied"
         shown = on_a_terminal(daemon, "send", "user.created", "--count", "3", "--rate", "1000")
         assert "sending" in shown
 
 
-def on_a_terminal(place: Place, *args: str) -> str:
+def on_a_terminal(place: Place, *args: str, width: int = 200) -> str:
     """What a command writes to a terminal, errors and all."""
     ours, theirs = os.openpty()
     with os.fdopen(ours, "rb") as screen:
         process = subprocess.Popen(
             command(*args), stdout=theirs, stderr=theirs,
-            env=place.environ | {"TERM": "xterm", "COLUMNS": "200"},
+            env=place.environ | {"TERM": "xterm", "COLUMNS": str(width)},
         )  # fmt: skip
         os.close(theirs)
         shown = b""

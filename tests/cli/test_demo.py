@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from engine.cli.demonstration.script import SCENES
@@ -47,11 +46,9 @@ def _read_until(process: subprocess.Popen[str], text: str) -> str:
 
 
 def test_the_demo_tells_a_true_story_and_ends_well(tmp_path: Path) -> None:
-    began = time.monotonic()
     process = _start(tmp_path, "--once")
     story, warnings = process.communicate(timeout=60)
     assert process.returncode == 0, story
-    assert time.monotonic() - began < 30, "a few seconds, where nothing else runs"
     assert warnings == ""
     for scene in SCENES:
         assert scene.title in story

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,18 +76,6 @@ def test_a_signal_ends_the_daemon_well_and_soon(tmp_path: Path, number: signal.S
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
     assert not (tmp_path / "control.sock").exists()
-
-
-def test_it_is_ready_soon_after_its_start(tmp_path: Path) -> None:
-    taken = []
-    for _ in range(3):
-        began = time.monotonic()
-        with _serving(tmp_path) as (process, _):
-            taken.append(time.monotonic() - began)
-            process.terminate()
-            process.wait(PATIENCE)
-    # By contract 1.5 s; the best of three, and some mercy for a machine that is busy with tests.
-    assert min(taken) < 3.0
 
 
 def test_a_daemon_that_was_killed_leaves_nothing_in_the_way_of_the_next(tmp_path: Path) -> None:

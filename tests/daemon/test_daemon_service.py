@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import socket
+import sqlite3
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import pytest
 from ledgers import PATIENCE
 from wire import SECRET, head, replies, signed
 
+from engine.daemon import service
 from engine.daemon.assembly import Engine
 from engine.daemon.service import run_service
 from engine.errors import UserError
@@ -152,6 +155,71 @@ def test_an_event_walks_the_whole_road_and_is_counted(tmp_path: Path) -> None:
         assert "rulewave_backlog 0.0" in figures
 
     _tell(Site(tmp_path), story)
+
+
+WAITING = """
+version: 1
+rules:
+  - id: later
+    on: user.created
+    do: [{after: 1h, cancel_on: user.deleted, log: {text: x}}]
+"""
+
+
+def test_runs_that_end_without_a_try_are_counted_too(tmp_path: Path) -> None:
+    async def story(running: Running) -> None:
+        await running.post(_body("anna"))
+        await running.until("/metrics", 'rulewave_runs_total{outcome="succeeded"} 1.0')
+        await running.post(_body("anna", "user.deleted"))
+        await running.until("/metrics", 'rulewave_runs_total{outcome="cancelled"} 1.0')
+
+    _tell(Site(tmp_path, rules=WAITING), story)
+
+
+def test_a_daemon_keeps_watch_over_clocks_retention_and_what_is_due(tmp_path: Path) -> None:
+    async def story(running: Running) -> None:
+        watching = {job.id for job in running.engine.alarm._scheduler.get_jobs()}
+        assert watching >= {"clocks", "retention", "reread", "reconcile"}
+
+    _tell(Site(tmp_path), story)
+
+
+def test_a_daemon_may_open_as_many_files_as_the_machine_allows_it(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def story(running: Running) -> None:
+        assert running.engine.decides
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
+    try:
+        _tell(Site(tmp_path), story)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_stop_hands_back_what_does_not_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "RUNS_GRACE", 0.1)
+
+    async def story(silent: socket.socket) -> None:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        rules = RULES.replace(
+            'log: {text: "hello {{ user.username }}"}', f'http: {{post: "{url}"}}'
+        )
+        async with _daemon(Site(tmp_path, rules=rules)) as running:
+            await running.post(_body("anna"))
+            called, _ = await asyncio.get_running_loop().sock_accept(silent)
+        called.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.setblocking(False)
+        asyncio.run(story(silent))
+    with closing(sqlite3.connect(tmp_path / "rulewave.db")) as database:
+        (stands,) = database.execute("select state, reason, attempt from runs").fetchall()
+    assert stands[0] in {"pending", "queued"}
+    assert stands[1:] == ("handed_back", 1)
 
 
 def test_the_control_socket_is_the_owners_and_goes_with_the_daemon(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ _WRITTEN = {
     Written.HTML: "template, escapes for HTML",
     Written.LINE: "template, one line",
     Written.ADDRESS: "template, addresses",
+    Written.ARGV: "template, fixed program",
     Written.URL: "template, fixed host",
     Written.EXPRESSION: "JMESPath, or templates",
     Written.LITERAL: "as it stands",

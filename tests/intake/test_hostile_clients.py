@@ -257,6 +257,8 @@ def test_a_client_that_reads_no_answers_does_not_stop_the_others() -> None:
 
 def test_of_too_many_connections_the_oldest_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listeners, "connections_allowed", lambda: 2)
+    # Else an idle one closes of its own accord, and nobody sees whether the limit holds.
+    monkeypatch.setattr(listeners._Config, "keep_alive_timeout", 600.0)
     with Listener(Store().intake()) as listener:
         first, second = listener.connect(), listener.connect()
         second.sendall(good())

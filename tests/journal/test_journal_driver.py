@@ -77,6 +77,13 @@ def test_one_call_that_fails_does_not_spoil_those_that_share_its_commit(tmp_path
         assert set(opened.read(rules.clocks())) == {"first", "good", "also good"}
 
 
+def test_what_is_committed_is_on_disk(tmp_path: Path) -> None:
+    asked = {name: f"pragma {name}" for name in ("synchronous", "journal_mode")}
+    with ledger(tmp_path, asked) as opened:
+        found = [opened.write(ask_one(name)) for name in asked]
+    assert found == [{"synchronous": 2}, {"journal_mode": "wal"}]
+
+
 def test_a_failed_commit_is_told_to_all_who_shared_it_and_nothing_is_kept(tmp_path: Path) -> None:
     async def story(opened: Ledger) -> list[Any]:
         gate = Gate()

@@ -53,7 +53,6 @@ def test_previous_is_the_last_state_before_by_own_time_that_arrived_before(opene
     assert around.latest is not None
     assert (around.previous.id, around.latest.id) == ("late", "newer")
     assert _ids(around.later) == ["newer"]
-    assert opened.read(events.previous_of(asks)) == around.previous
 
 
 def test_a_subjects_first_event_has_nothing_before_it(opened: Ledger) -> None:
@@ -62,7 +61,6 @@ def test_a_subjects_first_event_has_nothing_before_it(opened: Ledger) -> None:
     assert first is not None
     around = opened.read(events.around(first))
     assert (around.previous, around.latest, around.later) == (None, first, ())
-    assert opened.read(events.previous_of(first)) is None
 
 
 def test_an_event_about_nobody_has_no_state_around_it(opened: Ledger) -> None:
@@ -71,7 +69,6 @@ def test_an_event_about_nobody_has_no_state_around_it(opened: Ledger) -> None:
     assert second is not None
     around = opened.read(events.around(second))
     assert (around.previous, around.latest, around.later) == (None, None, ())
-    assert opened.read(events.previous_of(second)) is None
     assert opened.read(events.latest(None)) is None
     assert opened.read(events.latest("user:nobody")) is None
 

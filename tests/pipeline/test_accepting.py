@@ -72,6 +72,16 @@ async def test_a_delivery_that_does_not_prove_itself_leaves_no_trace(
         assert await rejected(bench) == []
 
 
+@pytest.mark.parametrize("raw", [b"", b"[]", b"\xff", b"[" * 100_000])
+async def test_nothing_is_parsed_before_it_is_verified(tmp_path: Path, raw: bytes) -> None:
+    async with open_bench(tmp_path, RULES) as bench:
+        answer = await bench.pipeline.accept(
+            Delivery(((b"X-Remnawave-Signature", b"0" * 64),), raw)
+        )
+        assert (answer.status, answer.code) == (401, "signature_wrong")
+        assert await rejected(bench) == []
+
+
 @pytest.mark.parametrize(
     ("raw", "code"),
     [

@@ -109,6 +109,22 @@ def test_a_slow_lane_leaves_the_other_lanes_alone(tmp_path: Path) -> None:
     _tell(tmp_path, story)
 
 
+def test_many_slow_lanes_leave_the_other_lanes_alone(tmp_path: Path) -> None:
+    async def story(opened: Ledger, queries: SqliteQueries, hands: Hands, worker: Worker) -> None:
+        slow = [f"slow{n}" for n in range(5)]
+        worker.open_lanes([*slow, "fast"])
+        await _put(opened, queries, *((f"{lane}.{n}", lane) for n in range(30) for lane in slow))
+        running = asyncio.create_task(worker.run())
+        await hands.next(40)
+        await _put(opened, queries, ("quick", "fast"))
+        while (await hands.next()) != ["quick"]:
+            continue
+        hands.free.set()
+        await _stopped(worker, running)
+
+    _tell(tmp_path, story)
+
+
 def test_stopping_takes_nothing_more_and_waits_for_what_was_begun(tmp_path: Path) -> None:
     async def story(opened: Ledger, queries: SqliteQueries, hands: Hands, worker: Worker) -> None:
         worker.open_lanes(["mail"])

@@ -99,7 +99,7 @@ def test_follow_ups_nest_and_their_paths_tell_where(tmp_path: Path) -> None:
         """
 do:
   - after: 3d
-    cancel_on: [user.renewed, {on: [user.deleted, "user.x*"], when: user.email == origin.user.email}]
+    cancel_on: [user.renewed, {on: [user.deleted, "user.exp*"], when: user.email == origin.user.email}]
     when: user.email
     say: {text: hi}
     id: inner
@@ -117,7 +117,7 @@ do:
     assert [cancel.pattern for cancel in first.cancel_on] == [
         "user.renewed",
         "user.deleted",
-        "user.x*",
+        "user.exp*",
     ]
     assert first.cancel_on[0].when is None
     assert first.cancel_on[1].when is first.cancel_on[2].when is not None
@@ -320,6 +320,12 @@ def test_a_fault_in_the_tests_spoils_no_rule(tmp_path: Path) -> None:
     loaded = load_text(tmp_path, GOOD + "tests: [{name: a, name: b}]\n")
     assert [problem.code for problem in loaded.errors] == [codes.DOUBLED_KEY]
     assert len(loaded.ruleset.rules) == 1
+
+
+def test_a_connection_that_is_not_there_is_one_problem(tmp_path: Path) -> None:
+    text = rule("do: [{fetch: {get: /path, connection: wbe}}]")
+    loaded = load_text(tmp_path, text)
+    assert [problem.code for problem in loaded.problems] == [codes.NO_CONNECTION]
 
 
 def test_with_several_connections_a_step_must_say_which(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from ruletools import ACTIONS, Attachment, LetterParams, PostBox, secrets
 
+from actions.http import Http
+from actions.shell import Shell
 from engine.action import Field, Params
 from engine.errors import ActionFailed, UserError
 from engine.rules import codes
@@ -223,7 +225,7 @@ def test_a_wrong_parameter_is_told_in_plain_words(raw: Any, expected: tuple[str,
 def test_all_that_is_wrong_with_a_value_of_several_types_is_one_problem() -> None:
     ((code, message, _),) = told("letter", {"to": 5})
     assert code == codes.BAD_PARAMETER
-    assert message == "letter: to: should be a text or should be a list, not 5"
+    assert message == "letter: to: should be a text or a list, not 5"
 
 
 def test_what_is_wrong_deep_inside_is_told_there() -> None:
@@ -388,3 +390,64 @@ def test_a_wrong_connection_is_told_at_load(raw: Any, code: str, message: str) -
 def test_a_connection_that_cannot_be_resolved_says_so(raw: Any) -> None:
     with pytest.raises(UserError):
         resolve(ConnectionSpec("box", raw, PostBox), SECRETS, CONTEXT["vars"])
+
+
+@pytest.mark.parametrize(
+    ("action", "raw", "said"),
+    [
+        ("letter", {"to": "a@b.org", "attach": {"name": "x"}}, "attach: should be a list"),
+        ("shell", {"run": []}, "run: should not be empty"),
+        ("shell", {"run": ["ls"], "stdin": "all"}, "or a mapping, as {text: …}, not"),
+        ("http", {"get": "https://a.org/", "auth": "me"}, "a mapping, as {bearer: …}, not"),
+    ],
+)
+def test_what_is_wrong_is_said_without_words_of_the_library(
+    action: str, raw: Any, said: str
+) -> None:
+    report = Report()
+    known = {**ACTIONS, "shell": Shell(), "http": Http()}
+    compile_parameters(known[action], raw, Terms(SECRETS), report)
+    (message,) = [problem.message for problem in report.problems]
+    assert said in message
+
+
+def test_a_program_that_a_value_would_choose_is_an_error_at_its_place() -> None:
+    report = Report()
+    raw = {"run": ["sh", "-c", "echo {{ user.username }}"]}
+    compile_parameters(Shell(), raw, Terms(SECRETS), report)
+    assert [(one.code, one.hint.split(":")[0]) for one in report.problems] == [
+        (codes.OPEN_PROGRAM, "hand the value over beside it")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("auth", "codes_found"),
+    [
+        ({"bearer": "written"}, [codes.WRITTEN_SECRET]),
+        ({"basic": ["anna", "written"]}, [codes.WRITTEN_SECRET]),
+        ({"basic": ["anna", "secret('token')"]}, []),
+        ({"bearer": "{{ secret('token') }}"}, []),
+    ],
+)
+def test_a_credential_that_is_written_out_gets_a_warning(auth: Any, codes_found: list[str]) -> None:
+    report = Report()
+    compile_parameters(Http(), {"get": "https://a.org/", "auth": auth}, Terms(SECRETS), report)
+    assert [one.code for one in report.problems] == codes_found
+
+
+def test_values_of_a_query_may_have_several_lines() -> None:
+    raw = {"get": "https://a.org/", "query": {"text": "one\n{{ user.name }}"}}
+    report = Report()
+    found = compile_parameters(Http(), raw, Terms(SECRETS), report)
+    assert found is not None
+    assert not report.problems
+    context = {"user": {"name": "two\nthree"}}
+    assert found.render(context, SECRETS).query == {"text": "one\ntwo\nthree"}  # type: ignore[attr-defined]
+
+
+def test_a_key_of_the_step_below_its_action_is_sent_up() -> None:
+    report = Report()
+    compile_parameters(ACTIONS["say"], {"text": "hi", "timeout": "5s"}, Terms(SECRETS), report)
+    assert [problem.hint for problem in report.problems] == [
+        "it belongs to the step: write it beside say, not below"
+    ]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from ruletools import GOOD, load_text, told
 
 from engine.rules.patterns import Patterns, matches
 
@@ -38,3 +41,34 @@ def test_the_index_gives_each_entry_once_in_its_order() -> None:
     assert index.find(["user.expired", "user.expiration"]) == (1, 2, 4, 5)
     assert index.find(["rulewave.started"]) == ()
     assert index.find([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "known"),
+    [
+        ("user.expired", True),
+        ("user.renewed", True),
+        ("user.expires_in_5_hours", True),
+        ("user.expires_in_*_hours", True),
+        ("*", True),
+        ("crm.*", True),
+        ("rulewave.started", True),
+        ("user.expires_in_24_hour", False),
+        ("User.Expired", False),
+        ("users.*", False),
+    ],
+)
+def test_an_event_that_no_panel_sends_gets_a_warning(
+    tmp_path: Path, pattern: str, known: bool
+) -> None:
+    loaded = load_text(tmp_path, GOOD.replace("user.*", f'"{pattern}"'))
+    assert len(loaded.ruleset.rules) == 1
+    assert [problem.code for problem in loaded.problems] == ([] if known else ["R032"])
+
+
+def test_the_warning_says_which_event_is_meant(tmp_path: Path) -> None:
+    loaded = load_text(tmp_path, GOOD.replace("user.*", "user.expires_in_24_hour"))
+    assert (
+        'no panel sends "user.expires_in_24_hour"; did you mean "user.expires_in_24_hours"?'
+        in (told(loaded.problems)[0])
+    )

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from ledgers import PATIENCE
 
-from engine.clock import HOUR, SECOND, ManualClock, SystemClock
+from engine.clock import DAY, HOUR, SECOND, ManualClock, SystemClock
 from engine.running.alarm import Alarm
 
 
@@ -35,6 +35,25 @@ def test_a_moment_that_is_past_rings_at_once() -> None:
         await rang.wait()
 
     _tell(story)
+
+
+def test_a_ring_that_is_late_by_weeks_is_not_dropped() -> None:
+    async def tell() -> None:
+        alarm = Alarm(ManualClock(SystemClock().now() - 30 * DAY))
+        rang = asyncio.Event()
+
+        async def ring() -> None:
+            rang.set()
+
+        alarm.start()
+        try:
+            alarm.at("due", 0, ring)
+            async with asyncio.timeout(PATIENCE):
+                await rang.wait()
+        finally:
+            alarm.stop()
+
+    asyncio.run(tell())
 
 
 def test_a_moment_to_come_rings_not_before_it() -> None:

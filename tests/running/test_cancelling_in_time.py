@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from running.bench import Bench, TellParams, crash, ended, open_bench
@@ -203,6 +203,33 @@ async def test_a_follow_up_planned_late_is_cancelled_by_what_is_decided_already(
         await bench.until("5h")
         assert bench.texts == ["first", "first"]
         assert await followup(bench, "do.1") == CANCELLED
+
+
+class _Bell(asyncio.Lock):
+    """A lock that tells when somebody has to wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wanted = asyncio.Event()
+
+    async def acquire(self) -> Literal[True]:
+        if self.locked():
+            self.wanted.set()
+        return await super().acquire()
+
+
+async def test_a_follow_up_is_planned_late_only_while_nobody_decides(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, NESTED) as bench:
+        await bench.event("user.expired")
+        await bench.decide()
+        bench.journal.deciding = lock = _Bell()
+        async with lock:
+            working = asyncio.create_task(bench.work())
+            wanted = asyncio.create_task(lock.wanted.wait())
+            await asyncio.wait({working, wanted}, return_when=asyncio.FIRST_COMPLETED)
+            assert [run.path for run in await bench.runs()] == [""]
+        await working
+        assert [run.path for run in await bench.runs()] == ["", "do.1"]
 
 
 async def test_a_follow_up_planned_late_is_cancelled_by_what_is_not_decided_yet(

@@ -40,7 +40,7 @@ def _decide(opened: Ledger, *seqs: int) -> None:
 def test_an_old_event_goes_and_the_last_state_of_its_subject_stays(opened: Ledger) -> None:
     opened.store(
         event("older", stored=OLD, raised=OLD - 1), event("old", stored=OLD, raised=OLD),
-        event("about nobody", stored=OLD, raised=OLD, subject=None),
+        event("about nobody", stored=OLD, raised=OLD - 1, subject=None),
         event("young", subject="user:ben"),
     )  # fmt: skip
     _decide(opened, 1, 2, 3, 4)
@@ -67,7 +67,7 @@ def test_old_runs_that_ended_go_with_their_tries(opened: Ledger) -> None:
 
 def test_more_than_one_bite_is_forgotten_in_one_sweep(opened: Ledger) -> None:
     opened.add(*(run(f"r{n}", state=State.DEAD, ended=OLD) for n in range(BITE + 5)))
-    many = [event(f"e{n}", stored=OLD, raised=OLD, subject=None) for n in range(BITE + 5)]
+    many = [event(f"e{n}", stored=OLD, raised=OLD - 1, subject=None) for n in range(BITE + 5)]
     opened.store(*many)
     _decide(opened, *range(1, BITE + 6))
     _sweep(opened)
@@ -96,6 +96,27 @@ def test_a_digest_outlives_the_age_at_which_an_event_is_refused(opened: Ledger) 
     _decide(opened, 1)
     _sweep(opened, max_age=40 * DAY)
     assert opened.read(events.is_known("remnawave", b"e"))
+
+
+@pytest.mark.parametrize("raised", [NOW + DAY, OLD], ids=["in the future", "no time of its own"])
+def test_a_digest_stays_where_the_same_body_would_not_be_too_old(
+    opened: Ledger, raised: int
+) -> None:
+    opened.store(event("e", stored=OLD, raised=raised, subject=None))
+    _decide(opened, 1)
+    _sweep(opened)
+    assert opened.read(events.is_known("remnawave", b"e"))
+    ((body,),) = opened.rows("select body from events")
+    assert "anna" not in body
+
+
+def test_what_is_forgotten_already_is_not_written_again(opened: Ledger) -> None:
+    opened.store(event("e", stored=OLD, raised=OLD, subject=None))
+    _decide(opened, 1)
+    _sweep(opened, max_age=None)
+    before = opened.commits()
+    _sweep(opened, max_age=None)
+    assert opened.commits() == before
 
 
 def test_while_the_journal_is_away_nothing_is_raised(tmp_path: Path) -> None:

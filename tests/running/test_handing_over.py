@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ledgers import Ledger, event, ledger, run, watched
@@ -33,6 +34,7 @@ class Office:
     in_hand: set[str] = field(default_factory=set)
     rings: int = 0
     lanes: set[str] = field(default_factory=set)
+    kept: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.alarm = Alarm(self.clock)
@@ -55,6 +57,7 @@ class Office:
             try:
                 for step in steps:
                     await step()
+                self.kept = self.alarm._scheduler.get_jobs()
             finally:
                 self.alarm.stop()
 
@@ -167,6 +170,11 @@ def test_a_run_taken_in_hand_while_the_others_are_looked_through_is_left_alone(
     office.opened.write(op)
     assert office.queued == []
     office.opened.write(office.handing._recover("nobody"))
+
+
+def test_what_is_due_and_what_is_lost_is_looked_for_again_and_again(office: Office) -> None:
+    office.tell(office.handing.start)
+    assert {job.id for job in office.kept} == {"reread", "reconcile"}
 
 
 def test_what_is_lost_is_found_without_a_commit_for_each(office: Office) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,3 +106,18 @@ def test_whatever_the_bytes_nothing_but_a_refusal_comes_out(
 @given(body=st.binary(), secret=st.text(min_size=1))
 def test_what_was_signed_verifies(body: bytes, secret: str) -> None:
     verify([(NAME, sign(body, secret).encode())], body, [secret])
+
+
+def test_every_secret_is_compared_in_constant_time_whichever_fits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[bytes] = []
+    honest = hmac.compare_digest
+
+    def compare(given: bytes, expected: bytes) -> bool:
+        compared.append(expected)
+        return honest(given, expected)
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    verify([(NAME, GOOD)], BODY, [SECRET, "another", "a third"])
+    assert compared == [sign(BODY, secret).encode() for secret in (SECRET, "another", "a third")]

@@ -213,11 +213,11 @@ DELETE FROM runs WHERE runs.id = $1
 -- name: next_seq (after, before, most)
 SELECT events.seq 
 FROM events 
-WHERE events.seq > $1 AND events.stored < $2 ORDER BY events.seq 
+WHERE events.seq > $1 AND events.stored < $2 AND events.body != '{}' ORDER BY events.seq 
  LIMIT $3
 
 -- name: may_go (seq)
-SELECT events.seq 
+SELECT events.raised, events.stored 
 FROM events 
 WHERE events.seq = $1 AND events.decided IS NOT NULL AND NOT (EXISTS (SELECT * 
 FROM runs 

@@ -213,11 +213,11 @@ DELETE FROM runs WHERE runs.id = :run
 -- name: next_seq (after, before, most)
 SELECT events.seq 
 FROM events 
-WHERE events.seq > :after AND events.stored < :before ORDER BY events.seq
+WHERE events.seq > :after AND events.stored < :before AND events.body != '{}' ORDER BY events.seq
  LIMIT :most
 
 -- name: may_go (seq)
-SELECT events.seq 
+SELECT events.raised, events.stored 
 FROM events 
 WHERE events.seq = :seq AND events.decided IS NOT NULL AND NOT (EXISTS (SELECT * 
 FROM runs 

@@ -184,6 +184,10 @@ def _runs() -> None:
         sa.UniqueConstraint("origin", "rule", "path", "generation", name="runs_once"),
         sqlite_autoincrement=True,
     )
+    _run_indexes()
+
+
+def _run_indexes() -> None:
     op.create_index(
         "runs_due",
         "runs",
