@@ -103,7 +103,8 @@ class Outlook:
         try:
             child = plan_followup(run, rule.per, step, context, reached=reached).run
         except CouldNotEvaluate as error:
-            return {**shown, "due": None, "error": str(error), "steps": []}
+            unmade = {"run": None, "state": None, "due": None}
+            return {**shown, **unmade, "error": str(error), "steps": []}
         due = self.made[child.id].due if child.id in self.made else child.due
         later = {**context, "now": to_iso(due)}
         below = self._steps(rule, step.do, child, later, due)
