@@ -21,6 +21,11 @@ _SINCE = {
     "changed": "the rule has changed since; this is as it was",
     "gone": "the rule is gone since; this is as it was",
 }
+_AS_THINGS_STAND = {
+    "matched": "matched",
+    "not matched": "not matched, so it would be passed over",
+    "could not evaluate": "could not evaluate, which would be a dead letter",
+}
 _FACTS = ("event", "type", "aliases", "subject", "raised", "previous", "latest")
 
 Shown = Mapping[str, Any]
@@ -98,8 +103,7 @@ def _step(step: Shown) -> Node:
         return _followup(step)
     text = step["does"] or f"{step['action']}: it can't be told before it runs: {step['error']}"
     if step["when"]:
-        passed = "" if step["verdict"] == "matched" else "; passed over as things stand"
-        text += f" (when {step['when']}: {step['verdict']}{passed})"
+        text += f" (when {step['when']}: {_AS_THINGS_STAND[step['verdict']]})"
     return Node(text)
 
 

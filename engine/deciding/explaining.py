@@ -21,8 +21,6 @@ def outcomes(book: Rulebook, facts: Facts, names: Sequence[str], now: int) -> li
     base = context_of(book, facts, now)
     listening = book.candidates(facts.event, names)
     asked = {rule.id for rule in listening}
-    others = [rule for rule in book.ruleset.rules if rule.id not in asked]
-    return [
-        *(judge(rule, base, whole=True) for rule in listening),
-        *(not_listening(rule, names) for rule in others),
-    ]
+    others = [not_listening(rule, names) for rule in book.ruleset.rules if rule.id not in asked]
+    others.sort(key=lambda outcome: not outcome.listens)
+    return [*(judge(rule, base, whole=True) for rule in listening), *others]

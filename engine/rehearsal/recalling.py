@@ -32,7 +32,6 @@ class Recalled:
         error: why it could not be decided, where that is on record.
         notes: what has to be told beside, such as a state that is no longer kept.
         runs: what it caused.
-        record: its decision record.
     """
 
     book: Rulebook
@@ -43,7 +42,6 @@ class Recalled:
     error: str = ""
     notes: tuple[str, ...] = ()
     runs: tuple[Run, ...] = ()
-    record: dict[str, Any] | None = None
 
 
 async def recall_stored(
@@ -61,13 +59,14 @@ async def recall_stored(
     facts, notes = await journal.list(_recorded_facts(stored))
     found = await library.past(str(record.get("rules", "")))
     book, lost = found or (library.book, 0)
-    if found is None and "error" not in record:
-        notes.append("the rules of that time are no longer kept; judged by those in force")
+    error = str(record.get("error", ""))
+    if found is None and not error:
+        notes.append("the rules of that time are no longer kept: this is what those in force say")
     if lost:
         notes.append(f"{lost} rule(s) of that time can't be read any more and are left out")
     return Recalled(
-        book, facts, stored.names, int(record.get("now", event.stored)), decided=True,
-        error=str(record.get("error", "")), notes=tuple(notes), runs=made, record=record,
+        book, facts, stored.names, int(record.get("now", event.stored)),
+        decided=found is not None or bool(error), error=error, notes=tuple(notes), runs=made,
     )  # fmt: skip
 
 

@@ -23,7 +23,6 @@ Shown = dict[str, Any]
 def explanation(recalled: Recalled, in_force: Rulebook, actions: Registry) -> Shown:
     """What each rule says to an event and why, and what comes of it."""
     event, facts = recalled.facts.event, recalled.facts
-    changed = recalled.decided and _judged_by(recalled) != in_force.ruleset.hash
     return {
         "event": event.id or None,
         "type": event.type,
@@ -34,15 +33,11 @@ def explanation(recalled: Recalled, in_force: Rulebook, actions: Registry) -> Sh
         "now": to_iso(recalled.now),
         "previous": facts.previous.id if facts.previous else None,
         "latest": (facts.latest.id or None) if facts.latest else None,
-        "rules_changed": changed,
+        "rules_changed": recalled.book.ruleset.hash != in_force.ruleset.hash,
         "error": recalled.error or None,
         "notes": list(recalled.notes),
         "rules": [] if recalled.error else _rules(recalled, in_force, actions),
     }
-
-
-def _judged_by(recalled: Recalled) -> str:
-    return str((recalled.record or {}).get("rules", recalled.book.ruleset.hash))
 
 
 def _rules(recalled: Recalled, in_force: Rulebook, actions: Registry) -> list[Shown]:

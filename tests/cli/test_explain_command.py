@@ -181,3 +181,36 @@ def test_what_cannot_be_explained_is_one_clear_message(
 def test_an_id_that_is_not_known_says_so(daemon: Daemon) -> None:
     done = daemon.call("explain", "ev_nope")
     assert (done.code, done.err) == (1, "there is no event ev_nope\n")
+
+
+def test_what_could_not_be_evaluated_is_told_apart_from_what_does_not_match(alone: Place) -> None:
+    (alone.folder / "rules.yaml").write_text("""version: 1
+rules:
+  - id: odd
+    on: user.revoked
+    when: {any: ["contains(user.telegramId, 'x')", data.nothing, "length(user.tag) > `9`"]}
+    do: [{log: {text: x}}]
+  - id: sure
+    on: user.revoked
+    do:
+      - {when: user.tag == 'NOBODY', log: {text: "first"}}
+      - {when: "contains(user.telegramId, 'x')", log: {text: "second"}}
+      - {log: {text: "{{ user.telegramId }}"}}
+      - {after: {until: user.tag}, when: user.tag, log: {text: never}}
+""")
+    fields = {"data.tag": "VIP", "data.telegramId": None}
+    told = alone.call("explain", body_file(alone, **fields)).out.partition("\n\n")[2]
+    assert "! odd: could not evaluate\n" in told
+    assert "  ! any: could not evaluate\n    ! contains(user.telegramId, 'x'): could not" in told
+    assert "    - data.nothing: not matched\n      data.nothing is absent\n" in told
+    assert "      length(user.tag) is 3\n" in told
+    plan = " ".join(told.split())
+    assert "(when user.tag == 'NOBODY': not matched, so it would be passed over)" in plan
+    assert "could not evaluate, which would be a dead letter)" in plan
+    assert "log: it can't be told before it runs: log: text: telegramId is null" in plan
+    assert "follow-up: user.tag is 'VIP', which is no time" in plan
+
+
+def test_an_empty_rules_file_says_that_there_are_no_rules(alone: Place) -> None:
+    (alone.folder / "rules.yaml").write_text("version: 1\nrules: []\n")
+    assert alone.call("explain", body_file(alone)).out.endswith("\n\nthere are no rules\n")

@@ -10,8 +10,12 @@ import pytest
 from running.bench import START, Bench, body, open_bench
 
 from engine.clock import HOUR, MINUTE, to_iso
+from engine.deciding.rulebook import CLOCK_EVENT, CLOCK_SOURCE
 from engine.errors import UserError
+from engine.journal import events
+from engine.journal import rules as kept
 from engine.journal.operations import ask
+from engine.model import Decided, Event
 
 pytestmark = pytest.mark.anyio
 
@@ -203,6 +207,76 @@ async def test_a_rule_on_a_clock_listens_to_its_own_ticks_alone(tmp_path: Path) 
         told = await lines(bench, body=expired().decode())
     assert told["daily"]["listens"]
     assert told["hourly"]["why"] == "it waits for its clock; this is user.expired"
+
+
+async def test_a_tick_of_a_clock_is_explained_to_the_rule_that_it_is_of(tmp_path: Path) -> None:
+    rules = """
+  - {id: hourly, on: {every: 1h}, when: vars.on, do: [{tell: {text: x}}]}
+  - {id: every, on: "*", do: [{tell: {text: x}}]}
+"""
+    tick = Event(
+        id="ev_tick", seq=0, source=CLOCK_SOURCE, type=CLOCK_EVENT, subject=None, raised=START,
+        stored=START, body={"event": CLOCK_EVENT, "data": {"rule": "hourly"}},
+    )  # fmt: skip
+    async with open_bench(tmp_path, rules) as bench:
+        await bench.pipeline.raise_own(tick, b"tick")
+        await bench.settle()
+        told = await lines(bench, id="ev_tick")
+    assert told["hourly"]["needed"] == "vars.on would have to be set (it is absent)"
+    assert told["every"]["needed"] == "it waits for *; this is rulewave.clock"
+
+
+async def test_a_rule_that_is_off_is_told_among_those_that_listen(tmp_path: Path) -> None:
+    rules = """
+  - {id: other, on: user.created, do: [{tell: {text: x}}]}
+  - {id: idle, on: user.expired, mode: "off", do: [{tell: {text: x}}]}
+"""
+    async with open_bench(tmp_path, rules) as bench:
+        told = await explain(bench, body=expired().decode())
+    assert [(line["rule"], line["listens"]) for line in told["rules"]] == [
+        ("idle", True),
+        ("other", False),
+    ]
+    assert told["rules"][0]["needed"] == "the rule is switched off (mode: off)"
+
+
+async def decided_as(bench: Bench, **record: Any) -> Any:
+    """An event with such a decision record, explained."""
+    id = await stored(bench, expired())
+    await bench.journal.write(
+        events.mark_decided([Decided(1, ("user.expired",), {"now": START, **record})], START)
+    )
+    return await explain(bench, id=id)
+
+
+async def test_an_event_that_could_not_be_decided_says_so(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, RULES) as bench:
+        told = await decided_as(bench, error="deciding it ended the process 3 times")
+    assert (told["error"], told["rules"], told["notes"]) == (
+        "deciding it ended the process 3 times",
+        [],
+        [],
+    )
+
+
+async def test_rules_that_are_no_longer_kept_are_told(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, RULES) as bench:
+        told = await decided_as(bench, rules="forgotten")
+    assert not told["decided"]
+    assert told["notes"] == [
+        "the rules of that time are no longer kept: this is what those in force say"
+    ]
+
+
+async def test_a_rule_of_that_time_that_cannot_be_read_any_more_is_told(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, RULES) as bench:
+        content = {"rules": ["v1", "v2"], "vars": {}, "timezone": "UTC"}
+        await bench.journal.write(kept.keep_ruleset("then", content, START))
+        odd = {"rule": {"id": "odd", "on": "*", "surprise": 1}, "timezone": "UTC"}
+        await bench.journal.write(kept.keep_version("v1", "odd", odd, START))
+        told = await decided_as(bench, rules="then")
+    assert told["rules"] == []
+    assert told["notes"] == ["2 rule(s) of that time can't be read any more and are left out"]
 
 
 async def test_what_can_only_be_told_when_it_runs_says_why(tmp_path: Path) -> None:
