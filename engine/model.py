@@ -48,7 +48,6 @@ class Reason(StrEnum):
     COULD_NOT_DECIDE = "could_not_decide"
     OUTCOME_UNKNOWN = "outcome_unknown"
     KILLS_ITS_WORKER = "kills_its_worker"
-    TRIES_SPENT = "tries_spent"
     HANDED_BACK = "handed_back"
     CANCELLED_BY_EVENT = "cancelled_by_event"
     CANCELLED_BY_PERSON = "cancelled_by_person"

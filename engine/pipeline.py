@@ -161,17 +161,24 @@ class Pipeline:
 
     async def _decide(self, batch: Batch, facts: Sequence[Facts]) -> list[Decision]:
         kinds = await self.library.watch_kinds()
-        prepared = [batch.prepare(item, kinds) for item in facts]
-        prepared = [await self._with_later(item) for item in prepared]
+        pace = _Pace()
+        decided: dict[int, Decision] = {}
+        prepared: list[Prepared] = []
+        for item in facts:
+            try:
+                prepared.append(await self._with_later(batch.prepare(item, kinds)))
+            except JournalUnavailable:
+                raise
+            except Exception as error:  # ours; one event's trouble must not stop the others
+                log.exception("event.could_not_decide", event_id=item.event.id)
+                decided[item.event.seq] = _undecidable(batch, item.event, error)
+            await pace.rest()
         waiting = await self._find_waiting(batch, prepared)
-        decisions = []
-        began = time.perf_counter()
-        for item in prepared:
-            decisions.append(_guarded(batch, item, waiting.get(item.facts.event.seq, ())))
-            if time.perf_counter() - began > _SLICE:  # the intake shares this loop
-                await asyncio.sleep(0)
-                began = time.perf_counter()
-        return decisions
+        for ready in prepared:
+            seq = ready.facts.event.seq
+            decided[seq] = _guarded(batch, ready, waiting.get(seq, ()))
+            await pace.rest()
+        return [decided[item.event.seq] for item in facts]
 
     async def _with_later(self, prepared: Prepared) -> Prepared:
         """Events that overtook this one may cancel what it plans."""
@@ -234,13 +241,28 @@ def _cancel(cancel: Cancel, now: int) -> Op[list[Run]]:
     return [ended] if ended else []
 
 
+class _Pace:
+    """Lets the intake have the loop in between: both share it."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+
+    async def rest(self) -> None:
+        if time.perf_counter() - self._began > _SLICE:
+            await asyncio.sleep(0)
+            self._began = time.perf_counter()
+
+
 def _guarded(batch: Batch, prepared: Prepared, waiting: Sequence[Waiting]) -> Decision:
     try:
         return batch.decide(prepared, waiting)
     except Exception as error:  # ours; one event's trouble must not stop the others
-        event = prepared.facts.event
-        log.exception("event.could_not_decide", event_id=event.id)
-        return undecidable(event, f"{type(error).__name__}: {error}", batch.now)
+        log.exception("event.could_not_decide", event_id=prepared.facts.event.id)
+        return _undecidable(batch, prepared.facts.event, error)
+
+
+def _undecidable(batch: Batch, event: Event, error: Exception) -> Decision:
+    return undecidable(event, f"{type(error).__name__}: {error}", batch.now)
 
 
 def _planned(batch: Batch, decision: Decision) -> list[PlannedRun]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,10 +85,12 @@ def undecided(most: int) -> Op[list[Facts]]:
     return facts
 
 
-def around_each(wanted: Op[tuple[Event, ...]]) -> Op[list[Facts]]:
-    """What is known around each of the events that an operation finds."""
+def around_each(
+    wanted: Op[tuple[Event, ...]], fits: Callable[[Event], bool] = lambda _: True
+) -> Op[list[Facts]]:
+    """What is known around each of the events that an operation finds, where it fits."""
     facts: list[Facts] = []
-    for event in (yield from wanted):
+    for event in filter(fits, (yield from wanted)):
         facts += [(yield from around(event))]
     return facts
 

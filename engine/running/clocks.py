@@ -34,7 +34,11 @@ class Clocks:
         last = await self.journal.read(kept.clocks())
         upcoming = []
         for rule in self.library.book.ruleset.rules:
-            if not rule.clocks or rule.mode == "off":
+            if not rule.clocks:
+                continue
+            if rule.mode == "off":
+                # What a rule that is off lets pass is not made up for.
+                await self.journal.write(kept.set_clock(rule.id, now))
                 continue
             if rule.id not in last:
                 await self.journal.write(kept.set_clock(rule.id, now))

@@ -73,15 +73,13 @@ def cancelled_meanwhile(change: Change, known: Run | None, now: int) -> Run:
     """A try under way can't be called back, but what would come after it can."""
     after = change.after
     by = known.cancelled_by if known else None
-    if by is None:
+    # What ended by itself stays as it ended: a dead letter must not pass for a cancel.
+    if by is None or after.state not in OPEN_STATES:
         return after
-    again = after.cursor == change.before.cursor and after.state is not State.SUCCEEDED
     if by == runs.PERSON:
-        if after.state not in OPEN_STATES:
-            return after
         message = "cancelled by a person"
         return end(after, State.CANCELLED, Reason.CANCELLED_BY_PERSON, message, now)
-    if again:
+    if after.cursor == change.before.cursor:
         message = f"cancelled by event {by}"
         return end(after, State.CANCELLED, Reason.CANCELLED_BY_EVENT, message, now)
     return after

@@ -21,10 +21,11 @@ from engine.journal import events, runs
 from engine.journal.operations import Op
 from engine.journal.sqlite import SqliteJournal
 from engine.library import Library
-from engine.model import Facts, PlannedRun, Reason, Run, State, Verdict
+from engine.model import Event, Facts, PlannedRun, Reason, Run, State, Verdict, Watch
 from engine.queue.jobs import Enqueue, Job
 from engine.rules.model import ActionStep, Rule, Step
 from engine.rules.parameters import NoRecipient
+from engine.rules.patterns import matches
 from engine.rules.secrets import Secrets
 from engine.running.recording import Change, Ended, record
 from engine.running.retries import Tried, after_try, end
@@ -275,7 +276,8 @@ class Runner:
         of_subject = origin.subject is not None and scene.rule.per.text == ""
         later = events.later_of_subject if of_subject else events.later_of_all
         found = later(origin, before=_ALL if undecided is None else undecided)
-        known = await self.journal.read(events.around_each(found))
+        watches = [watch for child in made.children for watch in child.watches]
+        known = await self.journal.read(events.around_each(found, partial(_may_cancel, watches)))
         batch = Batch(self.library.book, self.clock.now())
         happenings = [batch.happening(facts) for facts in known]
         return [
@@ -338,6 +340,12 @@ def _unwanted(scene: Scene, now: int, *, waited: bool) -> Run | None:
         if judgement.verdict is Verdict.COULD_NOT_EVALUATE:
             return end(run, State.DEAD, Reason.COULD_NOT_EVALUATE, judgement.why, now)
     return None
+
+
+def _may_cancel(watches: Sequence[Watch], event: Event) -> bool:
+    """By its names alone: what is known around an event costs several questions."""
+    names = event.names or (event.type,)
+    return any(matches(watch.pattern, name) for watch in watches for name in names)
 
 
 def _run_and_facts(id: str) -> Op[tuple[Run | None, Facts | None]]:

@@ -19,7 +19,7 @@ from ledgers import PATIENCE
 from wire import SECRET, head, replies, signed
 
 from engine.daemon import service
-from engine.daemon.assembly import Engine
+from engine.daemon.assembly import Engine, make_secrets
 from engine.daemon.service import run_service
 from engine.errors import UserError
 from engine.settings import Settings, read_settings
@@ -174,6 +174,12 @@ def test_runs_that_end_without_a_try_are_counted_too(tmp_path: Path) -> None:
         await running.until("/metrics", 'rulewave_runs_total{outcome="cancelled"} 1.0')
 
     _tell(Site(tmp_path, rules=WAITING), story)
+
+
+def test_what_guards_the_doors_is_masked_wherever_it_turns_up(tmp_path: Path) -> None:
+    settings = Site(tmp_path, options={"console_password": "open sesame"}).settings
+    masked = make_secrets(settings).mask(f"{SECRET} and open sesame")
+    assert masked == "••• and •••"
 
 
 def test_a_daemon_keeps_watch_over_clocks_retention_and_what_is_due(tmp_path: Path) -> None:

@@ -156,21 +156,23 @@ async def test_a_poison_event_is_found_by_halving_and_buried_after_three_tries_a
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("station", ["prepare", "decide"])
 async def test_an_event_that_cannot_be_decided_is_a_dead_letter_and_the_next_is_decided(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, station: str
 ) -> None:
     rules = "  - {id: r, on: user.expired, do: [{tell: {text: '{{ user.key }}'}}]}"
     async with open_bench(tmp_path, rules) as bench:
         bad = await bench.event("user.expired", username="anna")
         await bench.event("user.expired", username="boris")
-        decide = Batch.decide
+        real = getattr(Batch, station)
 
-        def buggy(self: Batch, prepared: Any, waiting: Any) -> Any:
-            if prepared.facts.event.id == bad:
+        def buggy(self: Batch, given: Any, other: Any) -> Any:
+            facts = given if station == "prepare" else given.facts
+            if facts.event.id == bad:
                 raise ZeroDivisionError("ours")
-            return decide(self, prepared, waiting)
+            return real(self, given, other)
 
-        monkeypatch.setattr(Batch, "decide", buggy)
+        monkeypatch.setattr(Batch, station, buggy)
         await bench.settle()
         assert bench.texts == ["boris"]
         (dead,) = await bench.runs(state="dead")

@@ -126,7 +126,18 @@ def test_a_crash_between_the_event_and_its_note_raises_no_second_one(opened: Led
 def test_a_rule_that_is_switched_off_or_has_no_clock_does_not_tick(opened: Ledger) -> None:
     machine = _machine(opened, _rule("off", _cron("* * * * *"), mode="off"), _rule("events"))
     assert machine.tick() is None
-    assert opened.read(rules.clocks()) == {}
+    assert machine.raised == []
+
+
+def test_what_a_rule_let_pass_while_it_was_off_is_not_made_up_for(opened: Ledger) -> None:
+    _machine(opened, _rule("daily", _cron("0 9 * * *"))).tick()
+    away = _machine(opened, _rule("daily", _cron("0 9 * * *"), mode="off"))
+    away.clock.move(DAY + 2 * HOUR)
+    away.tick()
+    back = _machine(opened, _rule("daily", _cron("0 9 * * *")))
+    back.clock.move(DAY + 3 * HOUR)
+    assert back.tick() == from_iso("2036-03-03T09:00:00Z")
+    assert back.raised == []
 
 
 def test_several_clocks_of_a_rule_are_one_clock_that_ticks_more_often(opened: Ledger) -> None:

@@ -117,6 +117,16 @@ def test_a_person_who_cancels_the_last_step_changes_nothing(opened: Ledger) -> N
     assert _record(opened, Change(before, ended, DONE)) == [ended]
 
 
+@pytest.mark.parametrize("by", ["e7", None])
+def test_a_dead_letter_stays_one_though_it_was_cancelled_in_mid_try(
+    opened: Ledger, by: str | None
+) -> None:
+    before = _begun(opened)
+    opened.write(runs.cancel("r", by=by, reason="x", message="y", now=NOW))
+    dead = replace(before, state=State.DEAD, reason="outcome_unknown", ended=NOW)
+    assert _record(opened, Change(before, dead, Ended("do.0", 1, "unknown"))) == [dead]
+
+
 @pytest.mark.parametrize(
     ("cursor", "state"), [(0, State.CANCELLED), (1, State.QUEUED)]
 )  # fmt: skip
