@@ -101,7 +101,7 @@ def _plan(plan: Shown) -> Node:
 def _step(step: Shown) -> Node:
     if "cancel_on" in step:
         return _followup(step)
-    text = step["does"] or f"{step['action']}: it can't be told before it runs: {step['error']}"
+    text = step["does"] or f"{step['action']}: {step['error']}"
     if step["when"]:
         text += f" (when {step['when']}: {_AS_THINGS_STAND[step['verdict']]})"
     return Node(text)

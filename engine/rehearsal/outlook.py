@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from engine.action import Registry
@@ -11,6 +12,7 @@ from engine.clock import to_iso
 from engine.deciding.context import Context, rule_context
 from engine.deciding.matching import Outcome
 from engine.deciding.planning import plan, plan_followup
+from engine.deciding.rulebook import walk
 from engine.errors import ActionFailed, CouldNotEvaluate
 from engine.model import Event, Run
 from engine.rules.model import ActionStep, AfterStep, CancelOn, Rule, Step
@@ -64,13 +66,13 @@ class Outlook:
         return [
             self._followup(rule, step, run, context, reached)
             if isinstance(step, AfterStep)
-            else self._action(step, context)
+            else self._action(rule, step, context)
             for step in steps
         ]
 
-    def _action(self, step: ActionStep, context: Context) -> Shown:
+    def _action(self, rule: Rule, step: ActionStep, context: Context) -> Shown:
         judged = step.when.judge(context) if step.when else None
-        does, error = self._described(step, context)
+        does, error = self._described(rule, step, context)
         return {
             "step": step.path,
             "action": step.action,
@@ -81,16 +83,20 @@ class Outlook:
             "verdict": judged.verdict.value if judged else None,
         }
 
-    def _described(self, step: ActionStep, context: Context) -> tuple[str | None, str | None]:
+    def _described(
+        self, rule: Rule, step: ActionStep, context: Context
+    ) -> tuple[str | None, str | None]:
         # Masked before: an action shortens what it tells, and half a link would pass a mask.
         masked = mask_private(context, self.private)
         try:
             params = step.template.render(masked, _NoSecrets())
             return self.actions[step.action].describe(params), None
         except NoRecipient as nobody:
-            return None, str(nobody)
+            return None, f"it would be passed over: {nobody}"
         except ActionFailed as failed:
-            return None, failed.message
+            if _has_results_before(rule, step):
+                return None, f"it can't be told before the steps above have run: {failed.message}"
+            return None, f"as things stand it would be a dead letter: {failed.message}"
 
     def _followup(
         self, rule: Rule, step: AfterStep, run: Run, context: Context, reached: int
@@ -109,6 +115,12 @@ class Outlook:
         later = {**context, "now": to_iso(due)}
         below = self._steps(rule, step.do, child, later, due)
         return {**shown, **self._run(child), "due": to_iso(due), "error": None, "steps": below}
+
+
+def _has_results_before(rule: Rule, step: ActionStep) -> bool:
+    """Whether an earlier step may give back what this one needs."""
+    above = takewhile(lambda one: one.path != step.path, walk(rule.do))
+    return any(isinstance(one, ActionStep) and one.id is not None for one in above)
 
 
 def _cancel(cancel: CancelOn) -> Shown:

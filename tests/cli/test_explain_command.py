@@ -207,7 +207,7 @@ rules:
     plan = " ".join(told.split())
     assert "(when user.tag == 'NOBODY': not matched, so it would be passed over)" in plan
     assert "could not evaluate, which would be a dead letter)" in plan
-    assert "log: it can't be told before it runs: log: text: telegramId is null" in plan
+    assert "log: as things stand it would be a dead letter: log: text: telegramId is null" in plan
     assert "follow-up: user.tag is 'VIP', which is no time" in plan
 
 
