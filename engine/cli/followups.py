@@ -5,30 +5,18 @@ from __future__ import annotations
 import typer
 
 from engine.cli.asking import ask
-from engine.cli.options import AsJson, Database, Id, Key, Most, Rule, Since, State
-from engine.cli.printing import print_json, print_table
-from engine.cli.runs import COLUMNS
+from engine.cli.options import AsJson, Database, Id
+from engine.cli.printing import print_json
+from engine.cli.runs import add_list
 
 app = typer.Typer(help="Follow-ups: what is still to come.", no_args_is_help=True)
 
-
-@app.command("list")
-def list_followups(
-    rule: Rule = None,
-    key: Key = None,
-    state: State = None,
-    since: Since = None,
-    most: Most = 100,
-    as_json: AsJson = False,
-    database: Database = None,
-) -> None:
-    """List follow-ups that are still to come, or those in a state."""
-    wish = {"rule": rule, "key": key, "state": state, "since": since, "most": most}
-    rows = ask("followups", "list", wish, database)
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(rows, COLUMNS, "no follow-ups")
+add_list(
+    app,
+    "followups",
+    "no follow-ups",
+    "List follow-ups that are still to come, or those in a state.",
+)
 
 
 @app.command("cancel")

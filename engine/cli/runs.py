@@ -11,27 +11,32 @@ from engine.cli.options import AsJson, Database, Id, Key, Most, Rule, Since, Sta
 from engine.cli.printing import print_facts, print_json, print_table
 
 app = typer.Typer(help="Runs: what was done, and how it ended.", no_args_is_help=True)
-COLUMNS = ("due", "id", "rule", "step", "key", "state", "tries", "message")
+_COLUMNS = ("due", "id", "rule", "step", "key", "state", "tries", "message")
 _HIDDEN = ("attempts", "results")
 
 
-@app.command("list")
-def list_runs(
-    rule: Rule = None,
-    key: Key = None,
-    state: State = None,
-    since: Since = None,
-    most: Most = 100,
-    as_json: AsJson = False,
-    database: Database = None,
-) -> None:
-    """List runs, newest first."""
-    wish = {"rule": rule, "key": key, "state": state, "since": since, "most": most}
-    rows = ask("runs", "list", wish, database)
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(rows, COLUMNS, "no runs")
+def add_list(app: typer.Typer, noun: str, nothing: str, help: str) -> None:
+    """Give `app` the command that lists runs, or such runs as `noun` stands for."""
+
+    @app.command("list", help=help)
+    def list_them(
+        rule: Rule = None,
+        key: Key = None,
+        state: State = None,
+        since: Since = None,
+        most: Most = 100,
+        as_json: AsJson = False,
+        database: Database = None,
+    ) -> None:
+        wish = {"rule": rule, "key": key, "state": state, "since": since, "most": most}
+        rows = ask(noun, "list", wish, database)
+        if as_json:
+            print_json(rows)
+        else:
+            print_table(rows, _COLUMNS, nothing)
+
+
+add_list(app, "runs", "no runs", "List runs, newest first.")
 
 
 @app.command("show")

@@ -16,22 +16,17 @@ from pathlib import Path
 
 import pytest
 from docs.fenced import Block, blocks
+from http_servers import free_port
 
 _EXPORT = re.compile(r"export (\w+)=(\S+)")
 _EVENT = re.compile(r'"event_id": "(\w+)"')
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RULEWAVE_")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
     listen = {
-        f"RULEWAVE_{name}": f"127.0.0.1:{_free_port()}" for name in ("LISTEN", "CONSOLE_LISTEN")
+        f"RULEWAVE_{name}": f"127.0.0.1:{free_port()}" for name in ("LISTEN", "CONSOLE_LISTEN")
     }
     return {**kept, **listen, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
@@ -42,7 +37,7 @@ class Walk:
 
     folder: Path
     environment: dict[str, str] = field(default_factory=_environment)
-    mail_port: str = field(default_factory=lambda: str(_free_port()))
+    mail_port: str = field(default_factory=lambda: str(free_port()))
     started: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
     event: str = ""
 

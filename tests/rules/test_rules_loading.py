@@ -13,7 +13,7 @@ from engine.clock import DAY, HOUR, MINUTE, SECOND
 from engine.model import Verdict
 from engine.rules import codes
 from engine.rules.loading import load
-from engine.rules.model import ActionStep, AfterStep, CancelOn, ClockOn, Per, Retry
+from engine.rules.model import ActionStep, AfterStep, CancelOn, ClockOn, Per, Retry, RuleSet
 from engine.rules.ruling import Shared, compile_rule
 
 
@@ -24,8 +24,7 @@ def one_rule(tmp_path: Path, body: str) -> Any:
     return found
 
 
-def test_a_rule_has_everything_that_was_written(tmp_path: Path) -> None:
-    text = """
+WHOLE = """
 version: 1
 connections:
   post: {kind: box, host: x, rate: 10/s}
@@ -53,16 +52,18 @@ rules:
       - fetch: {get: "https://a.example.org:8443/x"}
 tests: [{name: t}]
 """
-    loaded = load_text(tmp_path, text)
+
+
+def whole(tmp_path: Path) -> RuleSet:
+    loaded = load_text(tmp_path, WHOLE)
     (note,) = loaded.problems
     assert (note.severity, note.message) == ("warning", "tests are not run by this version yet")
-    found = loaded.ruleset
-    (rule,) = found.rules
-    assert (rule.id, rule.mode, rule.tags) == (
-        "win-back",
-        "off",
-        ("a", "b"),
-    )
+    return loaded.ruleset
+
+
+def test_a_rule_has_everything_that_was_written(tmp_path: Path) -> None:
+    (rule,) = whole(tmp_path).rules
+    assert (rule.id, rule.mode, rule.tags) == ("win-back", "off", ("a", "b"))
     assert rule.on == ("user.expired", "user.exp*")
     assert rule.clocks == (
         ClockOn("0 9 * * *", None, "Europe/Berlin"),
@@ -73,6 +74,10 @@ tests: [{name: t}]
     assert rule.when.judge({"user": {}}).verdict is Verdict.NOT_MATCHED
     assert (rule.description, rule.empty_ok, rule.timezone) == ("Come back", True, "Europe/Berlin")
     assert rule.place == (str(tmp_path / "rules.yaml"), 8)
+
+
+def test_a_step_has_everything_that_was_written(tmp_path: Path) -> None:
+    (rule,) = whole(tmp_path).rules
     first, second, third = rule.do
     assert isinstance(first, ActionStep)
     assert isinstance(second, ActionStep)
@@ -82,12 +87,14 @@ tests: [{name: t}]
     assert (first.timeout, first.stop_on_error, first.if_unknown) == (90 * SECOND, False, "dead")
     assert (second.connection, second.target) == ("post", "post")
     assert second.retry == Retry(None, 5 * SECOND, HOUR, DAY)
-    assert (
-        second.template.render({"user": {"email": "a"}}, secrets()).model_dump()["connection"]
-        == "post"
-    )
+    rendered = second.template.render({"user": {"email": "a"}}, secrets())
+    assert rendered.model_dump()["connection"] == "post"
     assert (third.connection, third.target) == (None, "a.example.org:8443")
     assert (third.retry, third.timeout, third.stop_on_error) == (Retry(), None, True)
+
+
+def test_a_file_has_everything_that_was_written_beside_its_rules(tmp_path: Path) -> None:
+    found = whole(tmp_path)
     assert found.connections["post"].kind == "box"
     assert (found.vars, found.keep_fields) == ({"brand": "B"}, {"vlessUuid"})
     assert found.tests == ({"name": "t"},)

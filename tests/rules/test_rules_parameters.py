@@ -5,55 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ruletools import ACTIONS, Attachment, LetterParams, PostBox, secrets
+from parameters import CONTEXT, SECRETS, compile_raw, compiled, render, told
+from ruletools import ACTIONS, Attachment, LetterParams
 
 from actions.http import Http
 from actions.shell import Shell
-from engine.action import Field, Params
-from engine.errors import ActionFailed, UserError
+from engine.action import Field
+from engine.errors import ActionFailed
 from engine.rules import codes
-from engine.rules.connections import compile_connection, resolve
 from engine.rules.marks import models_at, slots
-from engine.rules.model import ConnectionSpec
-from engine.rules.parameters import CompiledParameters, NoRecipient, Terms, compile_parameters
+from engine.rules.parameters import NoRecipient, Terms, compile_parameters
 from engine.rules.report import Report
-
-CONTEXT: dict[str, Any] = {
-    "user": {
-        "name": "anna",
-        "email": None,
-        "empty": " ",
-        "n": 3,
-        "break": "a\r\nBcc: x",
-        "html": "<",
-    },
-    "vars": {"base": "https://api.example.org", "brand": "B"},
-}
-SECRETS = secrets(token="s3cret-token", host="hidden.example.org", bad="a\nb")
-
-
-def compile_raw(
-    action: str, raw: Any, connection: str | None = None
-) -> tuple[CompiledParameters | None, Report]:
-    report = Report()
-    terms = Terms(SECRETS, CONTEXT["vars"])
-    return compile_parameters(ACTIONS[action], raw, terms, report, connection), report
-
-
-def compiled(action: str, raw: Any, connection: str | None = None) -> CompiledParameters:
-    found, report = compile_raw(action, raw, connection)
-    assert found is not None
-    assert not report.problems
-    return found
-
-
-def render(action: str, raw: Any, connection: str | None = None) -> Params:
-    return compiled(action, raw, connection).render(CONTEXT, SECRETS)
-
-
-def told(action: str, raw: Any, connection: str | None = None) -> list[tuple[str, str, str]]:
-    _, report = compile_raw(action, raw, connection)
-    return [(problem.code, problem.message, problem.hint) for problem in report.problems]
 
 
 def test_texts_are_rendered_and_literals_taken_as_they_are() -> None:
@@ -241,98 +203,6 @@ def test_what_a_model_says_of_itself_as_a_whole_is_told() -> None:
     assert (code, message) == (codes.BAD_PARAMETER, "fetch: ftp is not spoken here")
 
 
-@pytest.mark.parametrize(
-    ("url", "authority", "result"),
-    [
-        ("https://a.example.org", "a.example.org", "https://a.example.org"),
-        (
-            "https://a.example.org:8443/x?y#z",
-            "a.example.org:8443",
-            "https://a.example.org:8443/x?y#z",
-        ),
-        ("{{ vars.base }}/u/{{ user.name }}", "api.example.org", "https://api.example.org/u/anna"),
-        (
-            "https://{{ secret('host') }}/{{ user.n }}",
-            "hidden.example.org",
-            "https://hidden.example.org/3",
-        ),
-        (
-            "https://a.example.org/{# c #}{{ user.break }}",
-            "a.example.org",
-            "https://a.example.org/a%0D%0ABcc:%20x",
-        ),
-        (
-            "https://a.example.org/?q={{ user.name | urlquote }}é",
-            "a.example.org",
-            "https://a.example.org/?q=anna%C3%A9",
-        ),
-        (
-            "https://a.example.org/{% if user %}x{% endif %}",
-            "a.example.org",
-            "https://a.example.org/x",
-        ),
-    ],
-)
-def test_a_url_keeps_its_host_and_is_encoded(url: str, authority: str, result: str) -> None:
-    found = compiled("fetch", {"get": url})
-    assert found.authority == authority
-    assert found.render(CONTEXT, SECRETS).model_dump()["get"] == result
-
-
-@pytest.mark.parametrize(
-    ("url", "hint"),
-    [
-        ("https://{{ user.name }}/", "begin it like"),
-        ("{{ user.name }}", "begin it like"),
-        ("{% if user %}https://a.example.org/{% endif %}", "begin it like"),
-        ("https://a.example.org{{ user.name }}", "put a /"),
-        ("https://a.example.org:{{ user.n }}/", "put a /"),
-        ("https://a.example.org{{ '}}/' ~ user.n }}", "put a /"),
-        ("https://me:pw@a.example.org/", "auth"),
-        ("/x", "begin it like"),
-        ("https://", "begin it like"),
-        ("https://a.example.org:port/", ""),
-        ("{{ vars.nope }}/x", ""),
-    ],
-)
-def test_a_url_whose_host_is_not_fixed_is_refused(url: str, hint: str) -> None:
-    found = [entry for entry in told("fetch", {"get": url}) if entry[0] == codes.OPEN_ORIGIN]
-    assert len(found) == 1
-    assert hint in found[0][2]
-
-
-def test_a_url_that_is_no_template_is_told_as_such() -> None:
-    assert told("fetch", {"get": "https://a.example.org/{{ user.x"})[0][0] == codes.BAD_TEMPLATE
-
-
-def test_with_a_connection_a_url_is_a_path() -> None:
-    found = render("fetch", {"get": "/u/{{ user.name }} x"}, connection="c")
-    assert found.model_dump()["get"] == "/u/anna%20x"
-    for url in ("https://evil.example.org/", "//evil.example.org", "u/x", "{{ user.name }}"):
-        assert told("fetch", {"get": url}, connection="c")[0][0] == codes.OPEN_ORIGIN
-
-
-@pytest.mark.parametrize("name", ["/evil.example.org", "\\evil.example.org"])
-def test_a_value_cannot_turn_a_path_into_another_host(name: str) -> None:
-    with pytest.raises(ActionFailed, match="path"):
-        compiled("fetch", {"get": "/{{ user.name }}"}, connection="c").render(
-            {"user": {"name": name}}, SECRETS
-        )
-
-
-def test_a_var_that_changes_its_mind_cannot_move_the_host() -> None:
-    found = compiled("fetch", {"get": "{{ vars.base }}/{{ user.name }}"})
-    with pytest.raises(ActionFailed, match="scheme, host and port"):
-        found.render({"user": {"name": "x"}, "vars": {"base": ""}}, SECRETS)
-
-
-def test_a_missing_secret_in_a_host_is_a_warning() -> None:
-    found, report = compile_raw("fetch", {"get": "https://{{ secret('lost') }}/"})
-    assert [problem.code for problem in report.problems] == [codes.SECRET_MISSING]
-    assert found is not None
-    assert found.authority is None
-
-
 def test_fields_are_known_by_the_name_that_a_rule_writes() -> None:
     found = slots(ACTIONS["fetch"].params)
     assert set(found) == {"get", "headers", "json", "connection"}
@@ -341,55 +211,6 @@ def test_fields_are_known_by_the_name_that_a_rule_writes() -> None:
     assert models_at(LetterParams, ("attach", 0)) == (Attachment,)
     assert models_at(LetterParams, ("nope",)) == ()
     assert isinstance(slots(Attachment)["name"].mark, Field)
-
-
-def _connection(raw: Any) -> tuple[ConnectionSpec | None, list[tuple[str, str]]]:
-    report = Report()
-    found = compile_connection("c", raw, ACTIONS, Terms(SECRETS, CONTEXT["vars"]), report)
-    return found, [(problem.code, problem.message) for problem in report.problems]
-
-
-def test_a_connection_gets_its_secrets_and_vars_before_use() -> None:
-    raw = {"kind": "box", "host": "{{ vars.brand }}.x", "password": "secret('token')", "port": "25"}
-    spec, problems = _connection(raw)
-    assert not problems
-    assert spec is not None
-    found = resolve(spec, SECRETS, CONTEXT["vars"])
-    assert found == PostBox(host="B.x", password="s3cret-token", port=25)
-    assert spec.model is PostBox
-
-
-@pytest.mark.parametrize(
-    ("raw", "code", "message"),
-    [
-        ("x", codes.BAD_CONNECTION, "is a mapping"),
-        ({"host": "x"}, codes.BAD_CONNECTION, "needs a kind"),
-        ({"kind": "bix"}, codes.BAD_CONNECTION, "no kind of connection"),
-        ({"kind": ["box"]}, codes.BAD_CONNECTION, "no kind of connection"),
-        ({"kind": "telegram"}, codes.NOT_YET, "not available in this version yet"),
-        ({"kind": "box"}, codes.MISSING_PARAMETER, '"host"'),
-        ({"kind": "box", "host": "x", "prot": 1}, codes.UNKNOWN_PARAMETER, '"prot"'),
-        ({"kind": "box", "host": "x", "rate": "fast"}, codes.BAD_TIME, "no rate"),
-        ({"kind": "box", "host": "{{ user.x }}"}, codes.UNKNOWN_NAME, '"user"'),
-    ],
-)
-def test_a_wrong_connection_is_told_at_load(raw: Any, code: str, message: str) -> None:
-    _, problems = _connection(raw)
-    assert [one for one, _ in problems] == [code]
-    assert message in problems[0][1]
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        {"kind": "box", "host": "secret('lost')"},
-        {"kind": "box", "host": "{{ vars.nope }}"},
-        {"kind": "box", "host": "x", "port": "{{ vars.brand }}"},
-    ],
-)
-def test_a_connection_that_cannot_be_resolved_says_so(raw: Any) -> None:
-    with pytest.raises(UserError):
-        resolve(ConnectionSpec("box", raw, PostBox), SECRETS, CONTEXT["vars"])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from engine.action import Action, Call, Connection, Field, Params, Text, Written
+from engine.action import Action, Call, Connection, Field, Params, Registry, Text, Written
 from engine.clock import ManualClock, from_iso, to_iso
 from engine.console.desk import Desk
 from engine.daemon.assembly import open_journal, recompiler
@@ -31,6 +31,7 @@ from engine.queue.jobs import Job, from_payload
 from engine.rules.connections import resolve
 from engine.rules.durations import parse_duration, parse_rate
 from engine.rules.loading import load
+from engine.rules.model import RuleSet
 from engine.rules.secrets import Secrets
 from engine.running.alarm import Alarm
 from engine.running.handing import HandOver
@@ -234,6 +235,43 @@ class Bench:
         return await self.journal.read(runs.states())
 
 
+@dataclass(frozen=True)
+class _Outfit:
+    """What a life is made of before its journal is open."""
+
+    clock: ManualClock
+    actions: Registry
+    secrets: Secrets
+    ruleset: RuleSet
+
+    def connect(self, name: str) -> Connection:
+        return resolve(self.ruleset.connections[name], self.secrets, self.ruleset.vars)
+
+    async def wait_until(self, moment: int) -> bool:
+        self.clock.move(max(0, moment - self.clock.now()))
+        return True
+
+    def rates(self) -> dict[str, int]:
+        return {
+            name: parse_rate(spec.raw["rate"])
+            for name, spec in self.ruleset.connections.items()
+            if "rate" in spec.raw
+        }
+
+    def runner(self, journal: SqliteJournal, library: Library) -> Runner:
+        return Runner(
+            journal, library, self.actions, self.secrets, self.clock, queue.enqueue,
+            connect=self.connect, wait_until=self.wait_until, rates=self.rates().get,
+        )  # fmt: skip
+
+    def handing(self, journal: SqliteJournal, runner: Runner) -> HandOver:
+        return HandOver(
+            journal, Alarm(self.clock), self.clock, queue.enqueue, queue.has_job, queue.lanes,
+            ring=queue.open_queries(journal).ring, open_lanes=lambda _: None,
+            in_hand=runner.in_hand,
+        )  # fmt: skip
+
+
 @asynccontextmanager
 async def open_bench(
     folder: Path,
@@ -256,45 +294,39 @@ async def open_bench(
     tell = Tell(clock)
     actions = {**(find_actions() if real else {}), "tell": tell}
     secrets = Secrets(None, None, {} if environ is None else environ)
-    file = folder / "bench.yaml"
-    file.write_text(rules if "rules:" in rules else f"version: 1\nrules:\n{rules}", "utf-8")
-    loaded = load(file, actions=actions, secrets=secrets)
-    assert not loaded.errors, "\n".join(map(str, loaded.errors))
-    ruleset = loaded.ruleset
-
-    async def wait_until(moment: int) -> bool:
-        clock.move(max(0, moment - clock.now()))
-        return True
-
-    rates = {
-        name: parse_rate(spec.raw["rate"])
-        for name, spec in ruleset.connections.items()
-        if "rate" in spec.raw
-    }
+    outfit = _Outfit(clock, actions, secrets, _ruleset(folder, rules, actions, secrets))
+    limits = IntakeSettings((SECRET,), max_age, max_backlog)
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(open_journal(f"sqlite:///{folder / 'bench.db'}"))
         for action in actions.values():
             await action.start(stack)
-        library = Library(journal, ruleset, recompiler(ruleset, actions, secrets), clock)
-        await library.start()
-        limits = IntakeSettings((SECRET,), max_age, max_backlog)
-        pipeline = Pipeline(journal, library, clock, limits, queue.enqueue)
-        runner = Runner(
-            journal, library, actions, secrets, clock, queue.enqueue,
-            connect=lambda name: resolve(ruleset.connections[name], secrets, ruleset.vars),
-            wait_until=wait_until,
-            rates=rates.get,
-        )  # fmt: skip
-        handing = HandOver(
-            journal, Alarm(clock), clock, queue.enqueue, queue.has_job, queue.lanes,
-            ring=queue.open_queries(journal).ring, open_lanes=lambda _: None,
-            in_hand=runner.in_hand,
-        )  # fmt: skip
-        bench = Bench(clock, journal, library, pipeline, runner, handing, tell)
-        pipeline.on_planned = runner.on_change = bench.changed.extend
-        await pipeline.start()
-        await handing.reconcile()
+        bench = await _put_together(outfit, journal, tell, limits)
+        await bench.pipeline.start()
+        await bench.handing.reconcile()
         yield bench
+
+
+def _ruleset(folder: Path, rules: str, actions: Registry, secrets: Secrets) -> RuleSet:
+    file = folder / "bench.yaml"
+    file.write_text(rules if "rules:" in rules else f"version: 1\nrules:\n{rules}", "utf-8")
+    loaded = load(file, actions=actions, secrets=secrets)
+    assert not loaded.errors, "\n".join(map(str, loaded.errors))
+    return loaded.ruleset
+
+
+async def _put_together(
+    outfit: _Outfit, journal: SqliteJournal, tell: Tell, limits: IntakeSettings
+) -> Bench:
+    clock = outfit.clock
+    compile_again = recompiler(outfit.ruleset, outfit.actions, outfit.secrets)
+    library = Library(journal, outfit.ruleset, compile_again, clock)
+    await library.start()
+    pipeline = Pipeline(journal, library, clock, limits, queue.enqueue)
+    runner = outfit.runner(journal, library)
+    handing = outfit.handing(journal, runner)
+    bench = Bench(clock, journal, library, pipeline, runner, handing, tell)
+    pipeline.on_planned = runner.on_change = bench.changed.extend
+    return bench
 
 
 def body(type: str, raised: int, panel: str = "3.3", **fields: Any) -> bytes:
