@@ -17,7 +17,8 @@ test: install-test     ## lint, types, layers, and every test
 
 install: .venv/installed
 
-install-test: install tests/node/node_modules/.package-lock.json
+install-test: install tests/node/node_modules/.package-lock.json .venv/debian/usr/sbin/nginx .venv/debian/usr/bin/caddy
+	@command -v systemd-analyze >/dev/null && command -v systemd-socket-activate >/dev/null || .ci/packages systemd
 
 fix: install           ## what a machine can mend
 	$(BIN)/ruff check --fix .
@@ -37,6 +38,9 @@ sql: install           ## write the journal's statements and first schema anew, 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+.venv/debian/usr/%: | .venv/installed
+	.ci/unpacked .venv/debian $(notdir $@)
 
 tests/node/node_modules/.package-lock.json: tests/node/package-lock.json
 	@command -v node >/dev/null && command -v npm >/dev/null || .ci/packages nodejs npm

@@ -77,13 +77,14 @@ class Places(BaseSettings):
     )
     secrets_dir: Path = Field(default=Path("/etc/rulewave/secrets"), description="secret files")
     listen: str = Field(default="127.0.0.1:8787", description="where the panel posts to")
+    console_listen: str = Field(default="127.0.0.1:8788", description="console and metrics")
 
     @field_validator("database")
     @classmethod
     def _known_database(cls, value: str) -> str:
         return _checked(sqlite_path, value)
 
-    @field_validator("listen")
+    @field_validator("listen", "console_listen")
     @classmethod
     def _known_address(cls, value: str) -> str:
         return _checked(parse_listen, value)
@@ -104,7 +105,6 @@ class Settings(Places):
         repr=False,
         description="the panel's WEBHOOK_SECRET_HEADER; several with commas",
     )
-    console_listen: str = Field(default="127.0.0.1:8788", description="console and metrics")
     console_password: str | None = Field(default=None, repr=False, description="for the console")
     max_body: Bytes = Field(default=2**20, ge=1024, le=_MOST_BODY, description="largest delivery")
     max_age: Span = Field(default=None, validate_default=True, description="oldest event, or off")
@@ -116,11 +116,6 @@ class Settings(Places):
         default="info", description="least level logged"
     )
     allow_private_targets: bool = Field(default=True, description="may rules call private hosts")
-
-    @field_validator("console_listen")
-    @classmethod
-    def _known_console(cls, value: str) -> str:
-        return _checked(parse_listen, value)
 
     @field_validator("max_age", "retention", mode="before")
     @classmethod

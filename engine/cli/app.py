@@ -6,7 +6,7 @@ from importlib.metadata import version as installed_version
 
 import typer
 
-from engine.cli import check, demo, events, explain, followups, runs, send, serve, sign
+from engine.cli import check, demo, events, explain, followups, runs, send, serve, sign, systemd
 
 app = typer.Typer(
     name="rulewave",
@@ -22,6 +22,7 @@ app.command("demo")(demo.demo)
 app.command("send")(send.send)
 app.command("sign")(sign.sign)
 app.command("verify")(sign.verify)
+app.command("systemd")(systemd.systemd)
 app.add_typer(events.app, name="events")
 app.add_typer(runs.app, name="runs")
 app.add_typer(followups.app, name="followups")

@@ -26,10 +26,10 @@ def ask(noun: str, verb: str, params: Mapping[str, Any], database: str | None = 
     """The answer to one question; UserError where it can't be had."""
     places = read_places({"database": database})
     given = {name: str(value) for name, value in params.items() if value is not None}
-    from engine.daemon.paths import control_path
+    from engine.daemon.paths import find_control
 
     try:
-        return _ask_daemon(control_path(places.database), noun, verb, given)
+        return _ask_daemon(find_control(places.database), noun, verb, given)
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         return asyncio.run(_ask_journal(places, noun, verb, given))
     except PermissionError as error:

@@ -103,9 +103,10 @@ class Engine:
 
     async def render_metrics(self) -> bytes:
         """The exposition for Prometheus."""
-        return await self.metrics.render(self._numbers)
+        return await self.metrics.render(self.numbers)
 
-    async def _numbers(self) -> Numbers:
+    async def numbers(self) -> Numbers:
+        """What the journal counts."""
         states = await self.journal.list(runs.states())
         return Numbers(self.pipeline.backlog, states)
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import resource
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+
+from engine.daemon.addresses import BACKLOG
 
 _MOST = 4096
 _UNREAD_MILLISECONDS = 30_000
@@ -30,14 +33,18 @@ class Door(socket.socket):
 
     When more than `most` connections are open, the oldest is closed. Without that, idle clients
     could use up the descriptors, and the event loop stops accepting for a second each time.
+    `on_serving` is called when an event loop begins to serve it.
     """
 
-    def __init__(self, listening: socket.socket, most: int) -> None:
+    def __init__(
+        self, listening: socket.socket, most: int, on_serving: Callable[[], None] = lambda: None
+    ) -> None:
         kind = (listening.family, listening.type, listening.proto)
         super().__init__(*kind, fileno=listening.detach())
         if self.family != socket.AF_UNIX:
             self._tune()
         self._most = most
+        self._on_serving = on_serving
         # A dict keeps the order in which they came.
         self._inside: dict[Connection, None] = {}
 
@@ -49,12 +56,22 @@ class Door(socket.socket):
             # A client that reads none of its answers must not hold its connection.
             self.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MILLISECONDS)
 
+    def listen(self, backlog: int = BACKLOG, /) -> None:
+        """Listen, as `socket.listen`; the event loop does that when it takes the door over."""
+        super().listen(backlog)
+        self._on_serving()
+
     def accept(self) -> tuple[socket.socket, Any]:
         """The next connection, as `socket.accept`."""
         accepted, address = super().accept()
         if len(self._inside) >= self._most:
             next(iter(self._inside)).end()
         return Connection(accepted, self._inside), address
+
+    @property
+    def awaits(self) -> bool:
+        """Whether a connection was taken that nothing was read from yet."""
+        return not all(connection.heard for connection in self._inside)
 
     def end_connections(self) -> None:
         """Close all connections: who waits to read or write them is told that they are over."""
@@ -69,7 +86,14 @@ class Connection(socket.socket):
         kind = (accepted.family, accepted.type, accepted.proto)
         super().__init__(*kind, fileno=accepted.detach())
         self._inside = inside
+        self.heard = False
         inside[self] = None
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        """Receive, as `socket.recv`."""
+        data = super().recv(bufsize, flags)
+        self.heard = True
+        return data
 
     def end(self) -> None:
         """Shut both ways down. The event loop sees it, and closes in its own order."""

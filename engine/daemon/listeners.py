@@ -31,6 +31,9 @@ _MAX_HEAD = 16 * 1024
 _NO_RECYCLING = 1_000_000_000
 # Between telling the clients and telling the application, and then the server, that it is over.
 _LAST_WORDS = 1.0
+# How long a connection that was just taken may keep us waiting for its request.
+_FIRST_WORDS = 0.5
+_TURN = 0.01
 
 _log = structlog.get_logger()
 
@@ -99,15 +102,18 @@ async def serve(
     *,
     stop: Stop,
     grace: float = 3.0,
+    on_serving: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve an ASGI application on listening sockets, which it takes over, until `stop` is set.
 
     Then nothing is accepted any more, idle connections close, and requests under way get `grace`
     seconds; whatever they do, the application's own shutdown runs and the call returns within
-    three seconds more. An error of the server before that is raised.
+    three seconds more. An error of the server before that is raised. `on_serving` is called once
+    the application has started and every socket is served.
     """
     http1.install()
-    doors = [Door(listening, connections_allowed()) for listening in sockets]
+    serves = _after(len(sockets), on_serving)
+    doors = [Door(listening, connections_allowed(), serves) for listening in sockets]
     requests = _Requests(app)
     ending = asyncio.Event()
     serving = asyncio.create_task(
@@ -121,11 +127,25 @@ async def serve(
     try:
         told = await _told(stop, serving)
     finally:
-        ending.set()
         with anyio.CancelScope(shield=True):
+            await _take_no_more(doors)
+            ending.set()
             await _end(serving, doors, requests, grace)
     if not told:
         serving.result()
+
+
+def _after(calls: int, then: Callable[[], None]) -> Callable[[], None]:
+    """Something that calls `then` when it is called for the last of so many times."""
+    left = calls
+
+    def once_more() -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            then()
+
+    return once_more
 
 
 async def _told(stop: Stop, serving: asyncio.Task[None]) -> bool:
@@ -136,6 +156,21 @@ async def _told(stop: Stop, serving: asyncio.Task[None]) -> bool:
     finally:
         stopped.cancel()
     return serving not in done
+
+
+async def _take_no_more(doors: Sequence[Door]) -> None:
+    """Leave new connections to the kernel, and hear what those say that were just taken.
+
+    The server would close them unheard, and their clients could not know whether that helped.
+    """
+    loop = asyncio.get_running_loop()
+    for door in doors:
+        if door.fileno() >= 0:
+            loop.remove_reader(door)
+    with anyio.move_on_after(_FIRST_WORDS):
+        while any(door.awaits for door in doors):  # noqa: ASYNC110 - a turn each is soon enough
+            await asyncio.sleep(_TURN)
+        await asyncio.sleep(_TURN)
 
 
 async def _end(

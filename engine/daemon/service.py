@@ -6,11 +6,12 @@ import asyncio
 import os
 import signal
 import stat
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
+from typing import Any
 
 import structlog
 
@@ -18,6 +19,7 @@ from engine.clock import Clock, SystemClock
 from engine.console.api import build_control
 from engine.console.app import build_console
 from engine.daemon.assembly import Engine, make_secrets, open_engine
+from engine.daemon.heartbeat import heartbeat
 from engine.daemon.listeners import (
     Address,
     bind,
@@ -26,6 +28,7 @@ from engine.daemon.listeners import (
     serve,
     take_passed,
 )
+from engine.daemon.notify import Notifier
 from engine.daemon.paths import control_path
 from engine.errors import UserError
 from engine.intake.app import build_intake
@@ -37,6 +40,7 @@ LISTENERS_GRACE = 2.0
 RUNS_GRACE = 5.0
 RUNS_LAST_WORDS = 3.0
 """A program that is told to end gets two seconds before it is ended: time to record that too."""
+_SOCKET_NAMES = frozenset({"intake", "console", "unknown"})
 log = structlog.get_logger("rulewave.daemon")
 
 
@@ -60,14 +64,16 @@ async def run_service(
 ) -> None:
     """Serve until `stop` is set."""
     raise_descriptor_limit()
-    async with open_engine(
-        settings, clock or SystemClock(), secrets or make_secrets(settings)
-    ) as engine:
+    notifier, passed = Notifier.take(os.environ), take_passed(os.environ)
+    async with AsyncExitStack() as stack:
+        opening = open_engine(settings, clock or SystemClock(), secrets or make_secrets(settings))
+        async with notifier.extending():
+            engine = await stack.enter_async_context(opening)
         _tell_problems(engine)
-        doors = _open_doors(settings)
+        doors = _open_doors(settings, passed)
         try:
-            async with _working(engine, stop):
-                await _serve(engine, doors, stop, on_ready)
+            async with _working(engine, stop, notifier):
+                await _serve(engine, doors, stop, on_ready, notifier)
         finally:
             doors.control_path.unlink(missing_ok=True)
 
@@ -80,7 +86,7 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 
 
 @asynccontextmanager
-async def _working(engine: Engine, stop: asyncio.Event) -> AsyncIterator[None]:
+async def _working(engine: Engine, stop: asyncio.Event, notifier: Notifier) -> AsyncIterator[None]:
     """Deciding, running and waking, from what an earlier life left."""
     await engine.pipeline.start()
     engine.alarm.start()
@@ -90,7 +96,7 @@ async def _working(engine: Engine, stop: asyncio.Event) -> AsyncIterator[None]:
     engine.alarm.every("retention", EVERY_SECONDS, engine.retention.sweep)
     deciding = asyncio.create_task(engine.decide_forever())
     running = asyncio.create_task(engine.worker.run())
-    ending = asyncio.create_task(_end(engine, stop, deciding, running))
+    ending = asyncio.create_task(_end(engine, stop, notifier, deciding, running))
     try:
         yield
     finally:
@@ -99,7 +105,11 @@ async def _working(engine: Engine, stop: asyncio.Event) -> AsyncIterator[None]:
 
 
 async def _end(
-    engine: Engine, stop: asyncio.Event, deciding: asyncio.Task[None], running: asyncio.Task[None]
+    engine: Engine,
+    stop: asyncio.Event,
+    notifier: Notifier,
+    deciding: asyncio.Task[None],
+    running: asyncio.Task[None],
 ) -> None:
     """On the stop, end deciding and running, while the listeners end on their own.
 
@@ -108,6 +118,7 @@ async def _end(
     told = asyncio.create_task(stop.wait())
     await asyncio.wait({told, deciding, running}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
+    notifier.tell("STOPPING=1", "STATUS=stopping")
     engine.stopping.set()
     engine.alarm.stop()
     engine.worker.stop()
@@ -129,8 +140,29 @@ async def _end_runs(engine: Engine, running: asyncio.Task[None]) -> None:
 
 
 async def _serve(
-    engine: Engine, doors: Doors, stop: asyncio.Event, on_ready: Callable[[Engine], None]
+    engine: Engine,
+    doors: Doors,
+    stop: asyncio.Event,
+    on_ready: Callable[[Engine], None],
+    notifier: Notifier,
 ) -> None:
+    listeners = [(app, sockets, asyncio.Event()) for app, sockets in _apps(engine, doors)]
+    # Asked now: serving takes the sockets over.
+    where = {"intake": _names(doors.intake), "console": _names(doors.console)}
+    async with AsyncExitStack() as beating, asyncio.TaskGroup() as serving:
+        for app, sockets, served in listeners:
+            listener = serve(app, sockets, stop=stop, grace=LISTENERS_GRACE, on_serving=served.set)
+            serving.create_task(listener)
+        if await _all_serve([served for _, _, served in listeners], stop):
+            rules, backlog = len(engine.desk.library.book.ruleset.rules), engine.pipeline.backlog
+            log.info("daemon.ready", **where, rules=rules, backlog=backlog)
+            on_ready(engine)
+            await beating.enter_async_context(heartbeat(notifier, engine))
+    log.info("daemon.stopping")
+
+
+def _apps(engine: Engine, doors: Doors) -> Sequence[tuple[Any, list[socket]]]:
+    """What is served where."""
     settings = engine.settings
     intake = build_intake(
         engine.accept, max_body=settings.max_body, on_answer=engine.metrics.answered
@@ -140,24 +172,33 @@ async def _serve(
         metrics=engine.render_metrics,
         password=settings.console_password,
     )
-    async with asyncio.TaskGroup() as listeners:
-        for app, sockets in (
-            (intake, doors.intake),
-            (console, doors.console),
-            (build_control(engine.desk), doors.control),
-        ):
-            listeners.create_task(serve(app, sockets, stop=stop, grace=LISTENERS_GRACE))
-        log.info(
-            "daemon.ready",
-            intake=_names(doors.intake), console=_names(doors.console),
-            rules=len(engine.desk.library.book.ruleset.rules), backlog=engine.pipeline.backlog,
-        )  # fmt: skip
-        on_ready(engine)
-    log.info("daemon.stopping")
+    return (
+        (intake, doors.intake),
+        (console, doors.console),
+        (build_control(engine.desk), doors.control),
+    )
 
 
-def _open_doors(settings: Settings) -> Doors:
-    passed = take_passed(os.environ)
+async def _all_serve(served: Sequence[asyncio.Event], stop: asyncio.Event) -> bool:
+    """Wait until all are served; False where the stop comes first."""
+    stopped = asyncio.create_task(stop.wait())
+    all_served = asyncio.create_task(_each(served))
+    try:
+        await asyncio.wait({stopped, all_served}, return_when=asyncio.FIRST_COMPLETED)
+        return not stopped.done()
+    finally:
+        stopped.cancel()
+        all_served.cancel()
+
+
+async def _each(events: Sequence[asyncio.Event]) -> None:
+    for event in events:
+        await event.wait()
+
+
+def _open_doors(settings: Settings, passed: Mapping[str, list[Address]]) -> Doors:
+    for name in passed.keys() - _SOCKET_NAMES:
+        log.warning("daemon.socket_unused", name=name, known=sorted(_SOCKET_NAMES))
     path = control_path(settings.database)
     _clear_stale(path)
     with ExitStack() as bound:

@@ -101,14 +101,14 @@ class Daemon(Place):
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Daemon]:
+def serving(folder: Path, **changes: str) -> Iterator[Daemon]:
     """A daemon from its readiness to its end by SIGTERM."""
-    place = Place(folder)
+    place = Place(folder, changes)
     process = subprocess.Popen(
         command("serve", "--log-format", "json"),
         stderr=subprocess.PIPE, env=place.environ, cwd=folder,
     )  # fmt: skip
-    daemon = Daemon(folder, process=process)
+    daemon = Daemon(folder, changes, process=process)
     try:
         ready = daemon.wait_for("daemon.ready")
         daemon.more["RULEWAVE_LISTEN"] = ready["intake"]

@@ -71,6 +71,38 @@ def test_a_client_that_stays_does_not_hold_up_the_stop(sent: bytes) -> None:
     assert logs == []
 
 
+def test_a_connection_that_was_just_taken_is_heard_before_the_end() -> None:
+    with Listener(Store().intake()) as listener, listener.connect() as taken:
+        with listener.connect() as later:
+            later.sendall(good())
+            assert one_reply(later).status == 202  # so the one before it is taken, too
+
+        def stop_and_then_hear() -> None:
+            listener._stop.set()
+            listener.loop.call_later(0.05, taken.sendall, good())
+
+        listener.loop.call_soon_threadsafe(stop_and_then_hear)
+        assert one_reply(taken).status in {200, 202}
+        listener.join()
+
+
+def test_a_door_is_served_when_its_event_loop_listens_and_not_before() -> None:
+    served = threading.Event()
+
+    async def life() -> None:
+        stop = asyncio.Event()
+        sockets = bind(parse_listen("127.0.0.1:0")) + bind(parse_listen("127.0.0.1:0"))
+        listener = serve(Store().intake(), sockets, stop=stop, grace=0.2, on_serving=served.set)
+        serving = asyncio.create_task(listener)
+        assert not served.is_set()
+        assert await asyncio.to_thread(served.wait, PATIENCE)
+        stop.set()
+        await serving
+
+    asyncio.run(life())
+    assert served.is_set()
+
+
 @pytest.mark.usefixtures("_patience_of_server")
 def test_a_commit_under_way_is_answered_before_the_end() -> None:
     store, entered, released = Store(), threading.Event(), asyncio.Event()
