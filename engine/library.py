@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol
 
 from engine.clock import Clock
 from engine.deciding.rulebook import Rulebook, walk_all
@@ -14,8 +14,13 @@ from engine.journal.sqlite import SqliteJournal
 from engine.rules.expressions import Expression
 from engine.rules.model import AfterStep, Per, Rule, RuleSet
 
-CompileRule = Callable[[Any, str], Rule | None]
-"""Compiles a rule again from its source and time zone, with the connections in force now."""
+
+class CompileRule(Protocol):
+    """Compiles a rule again from its source and time zone, with the connections in force now."""
+
+    def __call__(self, source: Any, timezone: str, *, steps: bool = True) -> Rule | None:
+        """The rule; None where it has an error. Without `steps` it can only be asked."""
+        ...
 
 
 class Library:
@@ -52,6 +57,35 @@ class Library:
             book.by_version[hash] = rule
             self._note_kinds(rule)
         return book.by_version[hash]
+
+    async def past(self, hash: str) -> tuple[Rulebook, int] | None:
+        """The rule set of that hash, to ask what it says, and how many rules can't be asked.
+
+        None where the journal does not have it. A rule whose steps can't be compiled any more
+        has none.
+        """
+        if hash == self.book.ruleset.hash:
+            return self.book, 0
+        stored = await self._journal.list(kept.ruleset(hash))
+        if stored is None:
+            return None
+        found = [await self._past_rule(version) for version in stored["rules"]]
+        rules = tuple(rule for rule in found if rule is not None)
+        past = replace(
+            self.book.ruleset, rules=rules, vars=stored["vars"], timezone=stored["timezone"],
+            hash=hash,
+        )  # fmt: skip
+        return Rulebook(past), len(found) - len(rules)
+
+    async def _past_rule(self, hash: str) -> Rule | None:
+        if hash in self.book.by_version:
+            return self.book.by_version[hash]
+        stored = await self._journal.list(kept.version(hash))
+        if stored is None:
+            return None
+        source, timezone = stored["rule"], stored["timezone"]
+        rule = self._compile(source, timezone) or self._compile(source, timezone, steps=False)
+        return replace(rule, version=hash) if rule else None
 
     async def watch_kinds(self) -> list[tuple[str, Per]]:
         """The pairs of event pattern and `per` that any follow-up waits for."""

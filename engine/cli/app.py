@@ -6,7 +6,19 @@ from importlib.metadata import version as installed_version
 
 import typer
 
-from engine.cli import check, dead, demo, events, followups, runs, send, serve, sign, systemd
+from engine.cli import (
+    check,
+    dead,
+    demo,
+    events,
+    explain,
+    followups,
+    runs,
+    send,
+    serve,
+    sign,
+    systemd,
+)
 
 app = typer.Typer(
     name="rulewave",
@@ -17,6 +29,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("check")(check.check)
+app.command("explain")(explain.explain)
 app.command("demo")(demo.demo)
 app.command("send")(send.send)
 app.command("sign")(sign.sign)

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from engine.errors import RulewaveError, UserError
 from engine.settings import Places, read_places
 
 _TIMEOUT = 60.0
+
+
+class NoJournal(UserError):
+    """Neither a daemon nor a journal can be asked here."""
 
 
 def ask(noun: str, verb: str, params: Mapping[str, Any], database: str | None = None) -> Any:
@@ -29,7 +34,7 @@ def ask(noun: str, verb: str, params: Mapping[str, Any], database: str | None = 
         return asyncio.run(_ask_journal(places, noun, verb, given))
     except PermissionError as error:
         message = "the daemon's control socket is open to root and the daemon's own user only"
-        raise UserError(message) from error
+        raise NoJournal(message) from error
     except (OSError, http.client.HTTPException) as error:
         raise UserError(f"the daemon does not answer: {str(error) or 'no answer'}") from error
 
@@ -70,19 +75,25 @@ def _ask_daemon(path: Path, noun: str, verb: str, params: Mapping[str, str]) -> 
 
 async def _ask_journal(places: Places, noun: str, verb: str, params: Mapping[str, str]) -> Any:
     from engine.addresses import sqlite_path
+    from engine.cli.check import rules_at_hand
     from engine.clock import SystemClock
     from engine.console.desk import Desk
-    from engine.daemon.assembly import open_journal
-    from engine.deciding.rulebook import Rulebook
+    from engine.daemon.assembly import open_journal, recompiler
 
     path = sqlite_path(places.database)
     if not path.exists():
         message = f"there is no journal at {path}; RULEWAVE_DATABASE or --database names another"
-        raise UserError(message)
+        raise NoJournal(message)
     if path.stat().st_uid not in {os.geteuid(), 0} and os.geteuid() != 0:
-        raise UserError(f"{path} belongs to another user; run this as its owner")
-    from engine.cli.check import read_rules
+        raise NoJournal(f"{path} belongs to another user; run this as its owner")
+    from engine.library import Library
 
-    async with open_journal(places.database) as journal:
-        desk = Desk(journal, Rulebook(read_rules(None).ruleset), SystemClock())
-        return await desk.ask(noun, verb, params)
+    loaded, actions, secrets = rules_at_hand()
+    ruleset, clock = loaded.ruleset, SystemClock()
+    async with AsyncExitStack() as stack:
+        try:
+            journal = await stack.enter_async_context(open_journal(places.database))
+        except UserError as error:
+            raise NoJournal(str(error)) from error
+        library = Library(journal, ruleset, recompiler(ruleset, actions, secrets), clock)
+        return await Desk(journal, library, clock, actions).ask(noun, verb, params)

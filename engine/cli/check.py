@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from engine.action import Registry
     from engine.errors import Problem
     from engine.rules.loading import Loaded
+    from engine.rules.secrets import Secrets
 
 
 def check(
@@ -42,6 +44,11 @@ def check(
 
 def read_rules(path: Path | None) -> Loaded:
     """The rules of that path, or of the settings."""
+    return rules_at_hand(path)[0]
+
+
+def rules_at_hand(path: Path | None = None) -> tuple[Loaded, Registry, Secrets]:
+    """The same, with the actions and the secrets that they were read with."""
     from engine.daemon.registry import find_actions
     from engine.rules.loading import load
     from engine.rules.secrets import Secrets
@@ -49,7 +56,8 @@ def read_rules(path: Path | None) -> Loaded:
 
     places = read_places({"rules": path})
     secrets = Secrets(credentials_folder(os.environ), places.secrets_dir, os.environ)
-    return load(places.rules, actions=find_actions(), secrets=secrets)
+    actions = find_actions()
+    return load(places.rules, actions=actions, secrets=secrets), actions, secrets
 
 
 def _summary(loaded: Loaded) -> str:

@@ -43,6 +43,10 @@ def show_event(id: Id, as_json: AsJson = False, database: Database = None) -> No
         return
     print_facts({name: _flat(event[name]) for name in _FACTS})
     typer.echo("\nrules")
+    if event["rules_changed"]:
+        typer.echo("  (the rules have changed since; these are those of that time)")
+    for note in event["notes"]:
+        typer.echo(f"  ({clean(note)})")
     for outcome in event["rules"]:
         mark = {"matched": "+", "not matched": "-"}.get(outcome["verdict"], "!")
         typer.echo(f"  {mark} {outcome['rule']}: {outcome['verdict']}: {clean(outcome['why'])}")

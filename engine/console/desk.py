@@ -9,18 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.action import Registry
 from engine.clock import SECOND, Clock, from_iso, to_iso
 from engine.console.dead import DeadLetters
-from engine.deciding.batch import Batch
-from engine.deciding.matching import Outcome, judge, not_listening
-from engine.deciding.rulebook import Rulebook
 from engine.errors import UserError
 from engine.journal import listing, runs
-from engine.journal.operations import Op
 from engine.journal.sqlite import SqliteJournal
-from engine.model import Event, Facts, Run, State
+from engine.library import Library
+from engine.model import Run, State
+from engine.rehearsal.recalling import Recalled, recall_body, recall_stored
+from engine.rehearsal.showing import explanation
 from engine.rules.durations import parse_duration
-from engine.sources.redaction import mask_private, mask_texts, private_values
+from engine.sources.redaction import mask_private, private_values
 
 Params = Mapping[str, str]
 Shown = dict[str, Any]
@@ -31,13 +31,15 @@ class Desk:
     """Answers on one journal.
 
     Attributes:
-        book: the rules that why-nots are judged by.
+        library: has the rules.
+        actions: describe what they would do.
         on_replayed: told when dead letters may go on.
     """
 
     journal: SqliteJournal
-    book: Rulebook
+    library: Library
     clock: Clock
+    actions: Registry
     on_replayed: Callable[[], None] = lambda: None
 
     async def ask(self, noun: str, verb: str, params: Params) -> Any:
@@ -45,6 +47,7 @@ class Desk:
         known = {
             ("events", "list"): self.list_events,
             ("events", "show"): self.show_event,
+            ("events", "explain"): self.explain_event,
             ("events", "rejected"): self.list_rejected,
             ("runs", "list"): self.list_runs,
             ("runs", "show"): self.show_run,
@@ -64,19 +67,34 @@ class Desk:
 
     async def show_event(self, params: Params) -> Shown:
         """One event: body, decision, why and why-not of every rule, and its runs."""
-        id = params.get("id", "")
-        stored = await self.journal.list(listing.event(id))
-        if stored is None:
-            raise UserError(f"there is no event {id}")
+        stored = await self._event(params)
         made = await self.journal.list(listing.runs_of_event(stored.event.seq))
         shown = _event_line(stored)
         shown["body"] = mask_private(stored.event.body)
-        facts = await self.journal.list(_facts_of(stored))
-        private = private_values(facts.bodies)
-        shown["decision"] = mask_private(stored.record, private)
-        shown["rules"] = self._outcomes(stored, facts, private) if stored.record else []
+        shown |= await self._decision(stored)
         shown["runs"] = await self._run_lines(made)
         return shown
+
+    async def _decision(self, stored: listing.StoredEvent) -> Shown:
+        if stored.record is None:
+            return {"decision": None, "rules_changed": False, "notes": [], "rules": []}
+        found = await self._recalled(stored)
+        told = explanation(found, self.library.book, self.actions)
+        return {
+            "decision": mask_private(stored.record, private_values(found.facts.bodies)),
+            "rules_changed": told["rules_changed"],
+            "notes": told["notes"],
+            "rules": [_rule_line(line) for line in told["rules"]],
+        }
+
+    async def explain_event(self, params: Params) -> Shown:
+        """What each rule says to a stored event (`id`) or to a body (`body`), and the plan."""
+        if "body" in params:
+            body = params["body"].encode()
+            found = await recall_body(self.journal, self.library, body, self.clock.now())
+        else:
+            found = await self._recalled(await self._event(params))
+        return explanation(found, self.library.book, self.actions)
 
     async def list_rejected(self, params: Params) -> list[Shown]:
         """Genuine deliveries that were no events."""
@@ -140,17 +158,15 @@ class Desk:
             raise UserError(f"there is no run {id}")
         return run
 
-    def _outcomes(
-        self, stored: listing.StoredEvent, facts: Facts, private: tuple[str, ...]
-    ) -> list[Shown]:
-        now = int((stored.record or {}).get("now", stored.event.stored))
-        base = Batch(self.book, now).context(facts)
-        outcomes = [
-            not_listening(rule, stored.names) or judge(rule, base)
-            for rule in self.book.ruleset.rules
-            if not rule.clocks or rule.on
-        ]
-        return [_outcome_line(outcome, private) for outcome in outcomes]
+    async def _event(self, params: Params) -> listing.StoredEvent:
+        id = params.get("id", "")
+        stored = await self.journal.list(listing.event(id))
+        if stored is None:
+            raise UserError(f"there is no event {id}")
+        return stored
+
+    async def _recalled(self, stored: listing.StoredEvent) -> Recalled:
+        return await recall_stored(self.journal, self.library, stored, self.clock.now())
 
     def _wish(self, params: Params) -> listing.Wish:
         most = params.get("most") or "100"
@@ -176,19 +192,6 @@ class Desk:
             return self.clock.now() - parse_duration(text)
         except ValueError as error:
             raise UserError(f"--since {text}: write a duration such as 2h, or a time") from error
-
-
-def _facts_of(stored: listing.StoredEvent) -> Op[Facts]:
-    """The event with the very states that it was decided with."""
-    record = stored.record or {}
-    previous = yield from _by_id(record.get("previous"))
-    latest = yield from _by_id(record.get("latest"))
-    return Facts(stored.event, previous, latest)
-
-
-def _by_id(id: str | None) -> Op[Event | None]:
-    found = (yield from listing.event(id)) if id else None
-    return found.event if found else None
 
 
 def _event_line(stored: listing.StoredEvent) -> Shown:
@@ -237,10 +240,5 @@ def _attempt_line(row: Mapping[str, Any]) -> Shown:
     }
 
 
-def _outcome_line(outcome: Outcome, private: tuple[str, ...]) -> Shown:
-    return {
-        "rule": outcome.rule.id,
-        "verdict": outcome.verdict.value,
-        "why": mask_texts(outcome.why, private),
-        "key": outcome.key,
-    }
+def _rule_line(line: Shown) -> Shown:
+    return {name: line[name] for name in ("rule", "verdict", "why", "key", "needed", "since")}

@@ -25,7 +25,7 @@ from engine.journal import runs
 from engine.journal.opening import prepare
 from engine.journal.operations import load_statements
 from engine.journal.sqlite import FileLock, SqliteJournal
-from engine.library import Library
+from engine.library import CompileRule, Library
 from engine.model import Answer, Delivery, Run
 from engine.pipeline import IntakeSettings, Pipeline
 from engine.queue import sqlite as sqlite_queue
@@ -170,7 +170,7 @@ def _join(
     clock: Clock,
 ) -> Engine:
     ruleset = loaded.ruleset
-    library = Library(journal, ruleset, _recompiler(ruleset, actions, secrets), clock)
+    library = Library(journal, ruleset, recompiler(ruleset, actions, secrets), clock)
     intake = IntakeSettings(settings.webhook_secret, settings.max_age, settings.max_backlog)
     pipeline = Pipeline(journal, library, clock, intake, sqlite_queue.enqueue)
     stopping = asyncio.Event()
@@ -194,7 +194,7 @@ def _join(
     metrics = Metrics()
     pipeline.on_planned = runner.on_change = _reporter(handing.notice, metrics)
     pausing.on_due = handing.poke
-    desk = Desk(journal, library.book, clock, on_replayed=_waker(pipeline, handing))
+    desk = Desk(journal, library, clock, actions, on_replayed=_waker(pipeline, handing))
     return Engine(
         settings, journal, pipeline, worker, runner, handing,
         Clocks(journal, library, alarm, clock, pipeline.raise_own),
@@ -240,14 +240,12 @@ def _connector(ruleset: RuleSet, secrets: Secrets) -> Callable[[str], Connection
     return connect
 
 
-def _recompiler(
-    ruleset: RuleSet, actions: Registry, secrets: Secrets
-) -> Callable[[Any, str], Rule | None]:
+def recompiler(ruleset: RuleSet, actions: Registry, secrets: Secrets) -> CompileRule:
     """Compiles a version that lies in the journal, with the connections in force now."""
 
-    def compile_again(source: Any, timezone: str) -> Rule | None:
+    def compile_again(source: Any, timezone: str, *, steps: bool = True) -> Rule | None:
         shared = Shared(actions, secrets, ruleset.connections, ruleset.vars, timezone)
-        return compile_rule(source, shared)[0]
+        return compile_rule(source, shared, steps=steps)[0]
 
     return compile_again
 

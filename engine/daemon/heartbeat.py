@@ -72,7 +72,7 @@ async def _describe(notifier: Notifier, engine: Engine) -> None:
 
 async def _status(engine: Engine) -> str:
     """One line for `systemctl status`."""
-    rules = f"rules: {len(engine.desk.book.ruleset.rules)}"
+    rules = f"rules: {len(engine.desk.library.book.ruleset.rules)}"
     try:
         numbers = await engine.numbers()
     except JournalUnavailable as error:

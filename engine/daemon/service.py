@@ -155,7 +155,7 @@ async def _serve(
             listener = serve(app, sockets, stop=stop, grace=LISTENERS_GRACE, on_serving=served.set)
             serving.create_task(listener)
         if await _all_serve([served for _, _, served in listeners], stop):
-            rules, backlog = len(engine.desk.book.ruleset.rules), engine.pipeline.backlog
+            rules, backlog = len(engine.desk.library.book.ruleset.rules), engine.pipeline.backlog
             log.info("daemon.ready", **where, rules=rules, backlog=backlog)
             on_ready(engine)
             await beating.enter_async_context(heartbeat(notifier, engine))

@@ -3,45 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from engine.deciding.context import Context, key_of, rule_context
 from engine.errors import CouldNotEvaluate
 from engine.model import Verdict
+from engine.rules.conditions import Judgement
 from engine.rules.model import Rule
+from engine.rules.needs import needed
 from engine.rules.patterns import matches
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A rule's verdict, its reason in one line, and the values that were looked at."""
+    """A rule's verdict on an event.
+
+    `judgement` is what its condition said; where it was not asked, `said` is the reason.
+    `listens` tells whether the event concerns the rule at all.
+    """
 
     rule: Rule
     verdict: Verdict
-    why: str
+    said: str = ""
     key: str = ""
-    seen: Mapping[str, Any] = field(default_factory=dict)
+    judgement: Judgement | None = None
+    listens: bool = True
+
+    @property
+    def why(self) -> str:
+        """The reason in one line."""
+        return self.judgement.why if self.judgement else self.said
+
+    @property
+    def seen(self) -> Mapping[str, Any]:
+        """The values that were looked at."""
+        return self.judgement.seen if self.judgement else {}
+
+    @property
+    def needed(self) -> str:
+        """The first thing that would have to change for a match; empty where it is one."""
+        if self.verdict is Verdict.MATCHED:
+            return ""
+        return needed(self.judgement) if self.judgement else self.said
 
 
-def judge(rule: Rule, base: Context) -> Outcome:
-    """Judge a rule that listens to the event."""
+def judge(rule: Rule, base: Context, *, whole: bool = False) -> Outcome:
+    """Judge a rule that listens to the event; `whole` traces all branches of its condition."""
     try:
         key = key_of(rule.per, base)
     except CouldNotEvaluate as error:
         return Outcome(rule, Verdict.COULD_NOT_EVALUATE, str(error))
     if rule.when is None:
         return Outcome(rule, Verdict.MATCHED, "no condition", key)
-    judgement = rule.when.judge(rule_context(base, rule, key))
-    return Outcome(rule, judgement.verdict, judgement.why, key, judgement.seen)
+    context = rule_context(base, rule, key)
+    judgement = rule.when.trace(context) if whole else rule.when.judge(context)
+    return Outcome(rule, judgement.verdict, key=key, judgement=judgement)
 
 
-def not_listening(rule: Rule, names: Sequence[str]) -> Outcome | None:
-    """The outcome of a rule that does not listen to any of these names; None where it does."""
-    if rule.mode == "off":
-        return Outcome(rule, Verdict.NOT_MATCHED, "the rule is switched off (mode: off)")
-    if any(matches(pattern, name) for pattern in rule.on for name in names):
-        return None
-    wanted = ", ".join(rule.on) or "its clock"
-    also = f" (also {', '.join(names[1:])})" if names[1:] else ""
-    return Outcome(rule, Verdict.NOT_MATCHED, f"it waits for {wanted}; this is {names[0]}{also}")
+def not_listening(rule: Rule, names: Sequence[str]) -> Outcome:
+    """The outcome of a rule that is no candidate for an event of these names."""
+    said = "the rule is switched off (mode: off)"
+    if rule.mode != "off":
+        wanted = ", ".join(rule.on) or "its clock"
+        also = f" (also {', '.join(names[1:])})" if names[1:] else ""
+        said = f"it waits for {wanted}; this is {names[0]}{also}"
+    return Outcome(rule, Verdict.NOT_MATCHED, said, listens=_named(rule, names))
+
+
+def _named(rule: Rule, names: Sequence[str]) -> bool:
+    return any(matches(pattern, name) for pattern in rule.on for name in names)

@@ -57,6 +57,13 @@ def is_known(source: str, digest: bytes) -> Op[bool]:
     return bool((yield from ask("event_by_digest", source=source, digest=digest)))
 
 
+def known_as(source: str, digest: bytes) -> Op[Event | None]:
+    """The event that was stored with that body."""
+    row = yield from ask_one("event_by_digest", source=source, digest=digest)
+    found = (yield from ask_one("event_by_id", id=row["id"])) if row else None
+    return event_of(found) if found else None
+
+
 def reject(source: str, code: str, body: str, now: int) -> Op[None]:
     """Keep a genuine delivery that is no event: the last thousand of them."""
     yield from ask("add_rejected", source=source, stored=now, code=code, body=body)

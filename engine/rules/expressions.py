@@ -94,6 +94,16 @@ class Expression:
                 constant = last["value"] if last["type"] == "literal" else None
                 yield node["value"], len(node["children"]), constant
 
+    @property
+    def is_literal(self) -> bool:
+        """Whether it is a value written out."""
+        return bool(self.tree["type"] == "literal")
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it is one path and nothing else."""
+        return bool(path_of(self.tree))
+
     def seen(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Each path that the expression reads, with its value or `(absent)`."""
         return {written(path): _look(context, path) for path in self.paths}

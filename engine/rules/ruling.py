@@ -40,19 +40,25 @@ class Shared:
 
 
 def compile_rule(
-    source: Any, shared: Shared, locate: Locate = nowhere, lint: Lint | None = None
+    source: Any,
+    shared: Shared,
+    locate: Locate = nowhere,
+    lint: Lint | None = None,
+    *,
+    steps: bool = True,
 ) -> tuple[Rule | None, tuple[Problem, ...]]:
     """The rule, or None where it has an error; and every problem, warnings included.
 
     `lint` looks at what could be compiled. It is for rules as written: one that was in force
-    before must not be lost to what is doubted since.
+    before must not be lost to what is doubted since. Without `steps` the rule can be asked what
+    it says to an event, though a connection may be gone.
     """
     report = Report(locate, rule=id_of(source))
     if not isinstance(source, Mapping):
         report.error(codes.WRONG_VALUE, f"a rule is a mapping, not {shown(source)}")
         return None, tuple(report.problems)
     names.check_keys(source, names.RULE_KEYS, report, later=names.LATER_RULE_KEYS)
-    rule = _compile(source, shared, report)
+    rule = _compile(source, shared, report, steps=steps)
     if lint is not None:
         lint(rule, report)
     return None if report.broken else rule, tuple(report.problems)
@@ -71,17 +77,17 @@ def version_of(source: Mapping[str, Any], timezone: str) -> str:
     return hashlib.sha256(said.encode()).hexdigest()
 
 
-def _compile(source: Mapping[str, Any], shared: Shared, report: Report) -> Rule:
+def _compile(source: Mapping[str, Any], shared: Shared, report: Report, *, steps: bool) -> Rule:
     _check_id(source, report)
     terms = Terms(shared.secrets, shared.vars, shared.timezone)
     compiler = StepCompiler(shared.actions, shared.connections, shared.broken_connections, terms)
     patterns, clocks = compile_on(source, shared.timezone, report)
     when = compile_condition(source["when"], report.at("when")) if "when" in source else None
     do: tuple[Step, ...] = ()
-    if shapes.needs(source, "do", "a rule", report):
+    if steps and shapes.needs(source, "do", "a rule", report):
         do = compiler.steps(source["do"], "do", report.at("do"))
     on_failure: tuple[Step, ...] = ()
-    if "on_failure" in source:
+    if steps and "on_failure" in source:
         failing = replace(compiler, terms=replace(terms, known=names.FAILING))
         on_failure = failing.steps(source["on_failure"], "on_failure", report.at("on_failure"))
     return Rule(

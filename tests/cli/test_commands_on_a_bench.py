@@ -68,7 +68,7 @@ def test_a_try_under_way_is_shown_without_an_end(place: Place) -> None:
             await bench.handing.hand_over()
             run = await bench.run("r", "do.0")
             await crash(bench.journal, run, "do.0.do.0")
-            desk = Desk(bench.journal, bench.library.book, bench.clock)
+            desk = bench.desk
             return await desk.ask("runs", "show", {"id": run.id})
 
     shown = asyncio.run(leave())
@@ -82,7 +82,7 @@ def test_the_desk_says_why_a_rule_that_is_off_did_nothing(place: Place) -> None:
         async with open_bench(place.folder, RULES) as bench:
             event = await bench.event("user.expired")
             await bench.settle()
-            desk = Desk(bench.journal, bench.library.book, bench.clock)
+            desk = bench.desk
             return await desk.ask("events", "show", {"id": event})
 
     said = {line["rule"]: line["why"] for line in asyncio.run(ask())["rules"]}
@@ -116,7 +116,7 @@ def test_the_control_api_answers_in_one_form(
 
     async def ask() -> tuple[int, Any]:
         async with open_bench(place.folder, RULES) as bench:
-            desk = Buggy(bench.journal, bench.library.book, bench.clock)
+            desk = Buggy(bench.journal, bench.library, bench.clock, {})
             with spoilt(place.folder / "bench.db"):
                 client = build_control(desk).test_client()
                 answer = await client.post(f"/api/v1/{path}", json={})
@@ -142,7 +142,7 @@ def test_no_private_value_is_shown_with_what_was_decided(place: Place) -> None:
             link = "https://sub.example/new-link"
             event = await bench.event("user.modified", subscriptionUrl=link)
             await bench.settle()
-            desk = Desk(bench.journal, bench.library.book, bench.clock)
+            desk = bench.desk
             return await desk.ask("events", "show", {"id": event})
 
     shown = asyncio.run(leave())

@@ -45,7 +45,7 @@ def test_a_broken_rule_is_left_out_and_the_others_work(tmp_path: Path) -> None:
 
     async def story(running: Running) -> None:
         assert (await running.get("/readyz"))[0] == 200
-        assert [rule.id for rule in running.engine.desk.book.ruleset.rules] == ["greet"]
+        assert [rule.id for rule in running.engine.desk.library.book.ruleset.rules] == ["greet"]
         assert [problem.rule for problem in running.engine.problems] == ["broken"]
         await running.post(body("anna"))
         await running.until("/metrics", 'rulewave_runs{state="succeeded"} 1.0')

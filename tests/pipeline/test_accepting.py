@@ -14,7 +14,6 @@ from panel_deliveries import PanelDelivery, deliveries
 from running.bench import SECRET, START, Bench, body, envelope, open_bench, signed, undecided
 
 from engine.clock import DAY, MINUTE, to_iso
-from engine.console.desk import Desk
 from engine.errors import JournalUnavailable
 from engine.journal import listing
 from engine.model import Delivery
@@ -345,7 +344,7 @@ async def test_an_event_from_the_end_of_all_calendars_can_be_decided_and_listed(
         raw = json.dumps({"event": "user.expired", "timestamp": timestamp}).encode()
         assert (await bench.deliver(raw)).status == 202
         await bench.settle()
-        desk = Desk(bench.journal, bench.library.book, bench.clock)
+        desk = bench.desk
         (event,) = await desk.ask("events", "list", {})
         assert event["decided"]
         assert await desk.ask("runs", "list", {})

@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal
 
 from engine.action import Action, Call, Connection, Field, Params, Registry, Text, Written
 from engine.clock import ManualClock, from_iso, to_iso
-from engine.daemon.assembly import open_journal
+from engine.console.desk import Desk
+from engine.daemon.assembly import open_journal, recompiler
 from engine.daemon.registry import find_actions
 from engine.errors import ActionFailed
 from engine.journal import events, listing, runs
@@ -30,8 +31,7 @@ from engine.queue.jobs import Job, from_payload
 from engine.rules.connections import resolve
 from engine.rules.durations import parse_duration, parse_rate
 from engine.rules.loading import load
-from engine.rules.model import Rule, RuleSet
-from engine.rules.ruling import Shared, compile_rule
+from engine.rules.model import RuleSet
 from engine.rules.secrets import Secrets
 from engine.running.alarm import Alarm
 from engine.running.handing import HandOver
@@ -186,6 +186,11 @@ class Bench:
     # ---------------------------------------------------------------- what came of it
 
     @property
+    def desk(self) -> Desk:
+        """Where people ask."""
+        return Desk(self.journal, self.library, self.clock, self.runner.actions)
+
+    @property
     def texts(self) -> list[str]:
         """What was told, try by try."""
         return [told.text for told in self.tell.told]
@@ -239,12 +244,6 @@ class _Outfit:
     actions: Registry
     secrets: Secrets
     ruleset: RuleSet
-
-    def compile_again(self, source: Any, timezone: str) -> Rule | None:
-        connections, names = self.ruleset.connections, self.ruleset.vars
-        return compile_rule(
-            source, Shared(self.actions, self.secrets, connections, names, timezone)
-        )[0]
 
     def connect(self, name: str) -> Connection:
         return resolve(self.ruleset.connections[name], self.secrets, self.ruleset.vars)
@@ -322,7 +321,8 @@ async def _put_together(
     outfit: _Outfit, journal: SqliteJournal, tell: Tell, limits: IntakeSettings
 ) -> Bench:
     clock = outfit.clock
-    library = Library(journal, outfit.ruleset, outfit.compile_again, clock)
+    compile_again = recompiler(outfit.ruleset, outfit.actions, outfit.secrets)
+    library = Library(journal, outfit.ruleset, compile_again, clock)
     await library.start()
     pipeline = Pipeline(journal, library, clock, limits, queue.enqueue)
     runner = outfit.runner(journal, library)

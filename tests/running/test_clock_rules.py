@@ -58,7 +58,7 @@ class Machine:
 
         async def story() -> int | None:
             alarm = Alarm(self.clock)
-            library = Library(self.journal, RuleSet(self.rules), lambda *_: None, self.clock)
+            library = Library(self.journal, RuleSet(self.rules), lambda *_, **__: None, self.clock)
             await Clocks(self.journal, library, alarm, self.clock, raise_own).tick()
             return alarm._moments.get("clock")
 

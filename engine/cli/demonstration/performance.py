@@ -45,7 +45,7 @@ async def perform(*, stay: bool) -> bool:
 def _teller(stage: Stage) -> Teller:
     console = Terminal(highlight=False)
     console.width = min(console.width, WIDTH)
-    return Teller(console, stage.engine.desk.book)
+    return Teller(console, stage.engine.desk.library.book)
 
 
 async def _tell(stage: Stage, *, stay: bool) -> bool:

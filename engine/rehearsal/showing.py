@@ -1,0 +1,135 @@
+"""An explanation as plain data, private values masked: what `explain --json` prints."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from engine.action import Registry
+from engine.clock import to_iso
+from engine.deciding.explaining import context_of, outcomes
+from engine.deciding.matching import Outcome
+from engine.deciding.rulebook import Rulebook
+from engine.model import Verdict
+from engine.rehearsal.outlook import Outlook
+from engine.rehearsal.recalling import Recalled
+from engine.rules.conditions import ABSENT, Judgement, Side
+from engine.sources.redaction import mask_private, mask_texts, private_values
+
+Shown = dict[str, Any]
+
+
+def explanation(recalled: Recalled, in_force: Rulebook, actions: Registry) -> Shown:
+    """What each rule says to an event and why, and what comes of it."""
+    event, facts = recalled.facts.event, recalled.facts
+    return {
+        "event": event.id or None,
+        "type": event.type,
+        "aliases": [name for name in recalled.names if name != event.type],
+        "subject": event.subject,
+        "raised": to_iso(event.raised),
+        "decided": recalled.decided,
+        "now": to_iso(recalled.now),
+        "previous": facts.previous.id if facts.previous else None,
+        "latest": (facts.latest.id or None) if facts.latest else None,
+        "rules_changed": recalled.book.ruleset.hash != in_force.ruleset.hash,
+        "error": recalled.error or None,
+        "notes": list(recalled.notes),
+        "rules": [] if recalled.error else _rules(recalled, in_force, actions),
+    }
+
+
+def _rules(recalled: Recalled, in_force: Rulebook, actions: Registry) -> list[Shown]:
+    facts = recalled.facts
+    private = private_values(facts.bodies)
+    outlook = Outlook(actions, private, {run.id: run for run in recalled.runs})
+    base = context_of(recalled.book, facts, recalled.now)
+    shown = []
+    for outcome in outcomes(recalled.book, facts, recalled.names, recalled.now):
+        matched = outcome.verdict is Verdict.MATCHED
+        plan = outlook.of(outcome, facts.event, base) if matched else None
+        shown.append({**_rule(_masked_outcome(outcome, private), in_force), "plan": plan})
+    return shown
+
+
+def _rule(outcome: Outcome, in_force: Rulebook) -> Shown:
+    current = in_force.by_id.get(outcome.rule.id)
+    same = current is not None and current.version == outcome.rule.version
+    return {
+        "rule": outcome.rule.id,
+        "version": outcome.rule.version,
+        "since": "same" if same else "changed" if current else "gone",
+        "listens": outcome.listens,
+        "key": outcome.key,
+        "verdict": outcome.verdict.value,
+        "why": outcome.why,
+        "needed": outcome.needed or None,
+        "condition": _tree(outcome.judgement) if outcome.judgement else None,
+    }
+
+
+def _masked_outcome(outcome: Outcome, private: tuple[str, ...]) -> Outcome:
+    """Masked before it is put into words, which shorten: half a link would pass a mask."""
+    judgement = outcome.judgement
+    return replace(
+        outcome,
+        said=mask_texts(outcome.said, private),
+        key=mask_texts(outcome.key, private),
+        judgement=_masked(judgement, private) if judgement else None,
+    )
+
+
+def _masked(judgement: Judgement, private: tuple[str, ...]) -> Judgement:
+    return replace(
+        judgement,
+        value=_hidden(judgement.value, private),
+        error=mask_texts(judgement.error, private),
+        read={path: _hidden(value, private) for path, value in judgement.read.items()},
+        parts=tuple(_masked(part, private) for part in judgement.parts),
+        sides=tuple(_masked_side(side, private) for side in judgement.sides),
+    )
+
+
+def _masked_side(side: Side, private: tuple[str, ...]) -> Side:
+    if side.is_literal:
+        return side
+    error = mask_texts(side.error, private)
+    return replace(side, value=_hidden(side.value, private), error=error)
+
+
+def _hidden(value: Any, private: tuple[str, ...]) -> Any:
+    return value if value is ABSENT else mask_private(value, private)
+
+
+def _tree(judgement: Judgement) -> Shown:
+    shown: Shown = {
+        "kind": judgement.kind,
+        "verdict": judgement.verdict.value,
+        "parts": [_tree(part) for part in judgement.parts],
+    }
+    if judgement.kind == "text":
+        shown |= {
+            "text": judgement.text,
+            "value": _plain(judgement.value),
+            "error": judgement.error or None,
+            "operator": judgement.operator or None,
+            "sides": [_side(side) for side in judgement.sides],
+            "seen": [_seen(path, value) for path, value in judgement.read.items()],
+        }
+    return shown
+
+
+def _side(side: Side) -> Shown:
+    told = _seen(side.text, side.value)
+    return {**told, "literal": side.is_literal, "error": side.error or None}
+
+
+def _seen(text: str, value: Any) -> Shown:
+    absent = value is ABSENT
+    return {"text": text, "value": None if absent else _plain(value), "absent": absent}
+
+
+def _plain(value: Any) -> Any:
+    """JSON has it; what JMESPath alone knows (`&name`) becomes text."""
+    return json.loads(json.dumps(value, default=str))
