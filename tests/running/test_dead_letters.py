@@ -29,7 +29,7 @@ NO = ActionFailed("no", reason="refused")
 
 
 def desk(bench: Bench) -> Desk:
-    return Desk(bench.journal, bench.library.book, bench.clock)
+    return bench.desk
 
 
 async def ask(bench: Bench, verb: str, **params: str) -> Any:

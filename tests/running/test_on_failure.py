@@ -8,7 +8,6 @@ import pytest
 from running.bench import Bench, crash, ended, open_bench
 from running.tries import busy
 
-from engine.console.desk import Desk
 from engine.errors import ActionFailed
 from engine.model import State
 from engine.running.retries import MOST_STARTS
@@ -30,7 +29,7 @@ NO = ActionFailed("no", reason="refused")
 
 
 async def replay(bench: Bench, id: str) -> None:
-    await Desk(bench.journal, bench.library.book, bench.clock).ask("dead", "replay", {"ids": id})
+    await bench.desk.ask("dead", "replay", {"ids": id})
 
 
 async def test_a_dead_letter_is_told_with_step_reason_and_message(tmp_path: Path) -> None:
@@ -156,7 +155,7 @@ async def test_what_is_told_of_a_failure_is_no_follow_up(tmp_path: Path) -> None
         bench.tell.script = [NO, busy()]
         await bench.event("user.expired")
         await bench.settle()
-        desk = Desk(bench.journal, bench.library.book, bench.clock)
+        desk = bench.desk
         assert await desk.ask("followups", "list", {}) == []
         (line, _) = await desk.ask("runs", "list", {})
         assert (line["step"], line["state"]) == ("on_failure", "pending")

@@ -13,7 +13,6 @@ from running.tries import busy
 
 from engine.action import Call
 from engine.clock import HOUR, MINUTE, SECOND
-from engine.console.desk import Desk
 from engine.errors import ActionFailed, JournalUnavailable
 from engine.model import Run, State
 from engine.running.targets import FAILURES, LONGEST
@@ -188,7 +187,7 @@ async def test_lists_say_what_a_run_waits_for(tmp_path: Path) -> None:
         await pause_red(bench)
         await several(bench, 1, first=100)
         await bench.settle()
-        desk = Desk(bench.journal, bench.library.book, bench.clock)
+        desk = bench.desk
         line = (await desk.ask("runs", "list", {}))[0]
         assert (line["state"], line["reason"], line["tries"]) == ("pending", "target_paused", 0)
         assert line["message"] == (
@@ -202,7 +201,7 @@ async def test_a_probe_that_was_cancelled_keeps_nobody_waiting_for_long(tmp_path
         followup = await parked_followup(bench)
         await several(bench, 3, first=100)
         await bench.settle()
-        desk = Desk(bench.journal, bench.library.book, bench.clock)
+        desk = bench.desk
         await desk.ask("followups", "cancel", {"id": followup.id})
         bench.tell.script = []
         await bench.until("20m")
