@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,12 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import SMTP
 from cli.commands import Daemon, Place, serving
-from http_servers import Reply, Request, http_server, reply
+from http_servers import Reply, Request, free_port, http_server, reply
 from smtp_servers import Mailbox
 
 from engine.running.targets import FAILURES
 
 pytestmark = pytest.mark.anyio
-
-
-def _free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
 
 
 async def _wait(daemon: Daemon, event: str, **wanted: Any) -> dict[str, Any]:
@@ -87,7 +80,7 @@ rules:
 async def test_mails_of_a_server_that_was_away_are_sent_when_they_are_replayed(
     tmp_path: Path,
 ) -> None:
-    port = _free_port()
+    port = free_port()
     rules = f"""version: 1
 connections:
   mail: {{kind: smtp, host: 127.0.0.1, port: {port}, tls: none, from: bot@example.org}}

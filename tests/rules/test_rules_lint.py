@@ -287,7 +287,7 @@ def test_every_place_of_a_rule_is_looked_at(tmp_path: Path) -> None:
         assert path.rpartition(".")[2] in text[line - 1][column - 1 :]
     named = [
         f"user.{name}"
-        for name in (
+        for name in [
             "a1",
             "a2",
             "a3",
@@ -302,7 +302,7 @@ def test_every_place_of_a_rule_is_looked_at(tmp_path: Path) -> None:
             "b5",
             "b6",
             "b8",
-        )
+        ]
     ]
     assert set(places) == {*named, "origin.user.b3"}
     others = [
