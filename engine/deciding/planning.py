@@ -88,24 +88,11 @@ def plan_followup(
 ) -> PlannedRun:
     """The follow-up that a run makes on reaching an `after`; a past time is due at once."""
     path = step.path + about(run.path)
-    child = Run(
-        id=identifier("run", run.origin, run.rule, path, run.generation),
-        origin=run.origin,
-        origin_seq=run.origin_seq,
-        origin_raised=run.origin_raised,
-        rule=run.rule,
-        version=run.version,
-        path=path,
-        generation=run.generation,
-        key=run.key,
-        state=State.PENDING,
+    child = replace(
+        _child(run, path, lane=lane_of(step.do, 0), now=reached),
         due=_due(step, context, reached),
-        created=reached,
-        lane=lane_of(step.do, 0),
         delayed=True,
         watched=bool(step.cancel_on),
-        results=run.results,
-        parent=run.id,
         failure=run.failure,
     )
     watches = tuple(
@@ -120,25 +107,29 @@ def plan_on_failure(dead: Run, rule: Rule | None, now: int) -> tuple[PlannedRun,
     if rule is None or not rule.on_failure or tells_of_failure(dead.path):
         return ()
     path = f"{ON_FAILURE}:{dead.path}" if dead.path else ON_FAILURE
-    child = Run(
-        id=identifier("run", dead.origin, dead.rule, path, dead.generation),
-        origin=dead.origin,
-        origin_seq=dead.origin_seq,
-        origin_raised=dead.origin_raised,
-        rule=dead.rule,
-        version=dead.version,
+    child = _child(dead, path, lane=lane_of(rule.on_failure, 0), now=now)
+    return (PlannedRun(replace(child, failure=_failure_of(dead, rule))),)
+
+
+def _child(parent: Run, path: str, *, lane: str, now: int) -> Run:
+    """A run of the same story, due now, that knows the results so far."""
+    return Run(
+        id=identifier("run", parent.origin, parent.rule, path, parent.generation),
+        origin=parent.origin,
+        origin_seq=parent.origin_seq,
+        origin_raised=parent.origin_raised,
+        rule=parent.rule,
+        version=parent.version,
         path=path,
-        generation=dead.generation,
-        key=dead.key,
+        generation=parent.generation,
+        key=parent.key,
         state=State.PENDING,
         due=now,
         created=now,
-        lane=lane_of(rule.on_failure, 0),
-        results=dead.results,
-        parent=dead.id,
-        failure=_failure_of(dead, rule),
+        lane=lane,
+        results=parent.results,
+        parent=parent.id,
     )
-    return (PlannedRun(child),)
 
 
 def _failure_of(dead: Run, rule: Rule) -> dict[str, str]:
