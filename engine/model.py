@@ -56,6 +56,10 @@ class Reason(StrEnum):
     NO_RECIPIENT = "no_recipient"
     SKIPPED = "skipped"
     RULE_GONE = "rule_gone"
+    RULE_OFF = "rule_off"
+    RULE_CHANGED = "rule_changed"
+    OVERDUE = "overdue"
+    TOO_LATE = "too_late"
     BUG = "bug"
 
 
@@ -113,6 +117,10 @@ class Run:
     `forgiven` of its tries lie before a replay and count no more; `salt` makes its idempotency
     keys new. `failure` is what an `on_failure` run is about. `dropped` is when a person laid
     the dead letter aside.
+    `arrived` is the arrival number of the event that an `await` around it was met by, `met`
+    whether it was this very run that waited for it. `late` is how long after its due time it was
+    handed over (µs). `named` is the id that its rule had when it was planned, where that was
+    changed since. `released`: a person let it go on, whatever became of its rule.
     """
 
     id: str
@@ -145,6 +153,11 @@ class Run:
     salt: str = ""
     failure: Mapping[str, Any] | None = None
     dropped: int | None = None
+    arrived: int | None = None
+    met: bool = False
+    late: int = 0
+    named: str = ""
+    released: bool = False
 
 
 @dataclass(frozen=True, slots=True)

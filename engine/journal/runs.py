@@ -13,7 +13,7 @@ from engine.model import DueRun, PlannedRun, Run, State, Watcher
 
 PERSON = "person"
 """In `Run.cancelled_by`, where it was no event that cancelled a run under way."""
-_FLAGS = ("delayed", "watched")
+_FLAGS = ("delayed", "watched", "met", "released")
 _SAVED = (
     "state", "due", "lane", "cursor", "attempt", "starts", "first_try",
     "reason", "message", "ended", "forgiven",
@@ -71,7 +71,7 @@ def take_due(now: int, most: int) -> Op[list[DueRun]]:
     rows = yield from ask("due_runs", now=now, most=most)
     taken: list[DueRun] = []
     for row in rows:
-        if (yield from ask("queue_run", run=row["id"])):
+        if (yield from ask("queue_run", run=row["id"], now=now)):
             taken += [DueRun(**{name: row[name] for name in DueRun.__slots__})]
     return taken
 

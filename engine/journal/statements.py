@@ -186,7 +186,7 @@ _RUNS: dict[str, Any] = {
     .limit(p("most")),
     "queue_run": update(runs)
     .where(runs.c.id == p("run"), runs.c.state == literal_column("'pending'"))
-    .values(state=literal_column("'queued'"))
+    .values(state=literal_column("'queued'"), late=p("now") - runs.c.due)
     .returning(runs.c.id),
     # Only the try whose number is expected may begin.
     "begin_try": update(runs)
@@ -320,6 +320,7 @@ _RETENTION: dict[str, Any] = {
         events.c.seq == p("seq"),
         events.c.decided.is_not(None),
         ~exists().where(runs.c.origin_seq == events.c.seq),
+        ~exists().where(runs.c.arrived == events.c.seq),
         or_(
             events.c.subject == literal_column("''"),
             events.c.type.like(literal_column("'%.deleted'")),

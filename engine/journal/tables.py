@@ -92,6 +92,11 @@ runs = Table(
     Column("salt", Text, nullable=False),
     Column("failure", Text),
     Column("dropped", BigInteger),
+    Column("arrived", BigInteger),
+    Column("met", Integer, nullable=False, server_default=text("0")),
+    Column("late", BigInteger, nullable=False, server_default=text("0")),
+    Column("named", Text, nullable=False, server_default=text("''")),
+    Column("released", Integer, nullable=False, server_default=text("0")),
     UniqueConstraint("origin", "rule", "path", "generation", name="runs_once"),
     Index("runs_due", "due", sqlite_where=text("state = 'pending'"),
           postgresql_where=text("state = 'pending'")),
@@ -105,6 +110,11 @@ runs = Table(
         postgresql_where=text("ended is not null"),
     ),
     Index("runs_origin", "origin_seq"),
+    Index("runs_arrived", "arrived", sqlite_where=text("arrived is not null"),
+          postgresql_where=text("arrived is not null")),
+    # Few at any time: what a reload looks through, whatever the history of a rule.
+    Index("runs_later", "rule", "seq", sqlite_where=text("state in ('pending', 'on hold')"),
+          postgresql_where=text("state in ('pending', 'on hold')")),
     Index("runs_parked", "lane", "attempt", "seq",
           sqlite_where=text("reason = 'target_paused'"),
           postgresql_where=text("reason = 'target_paused'")),
@@ -162,6 +172,16 @@ rulesets = Table(
     Column("hash", Text, primary_key=True),
     Column("stored", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
+)
+
+# One row: the rule set in force, and what was wrong with the rules as they were last read.
+in_force = Table(
+    "in_force",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("ruleset", Text, nullable=False),
+    Column("stored", BigInteger, nullable=False),
+    Column("broken", Text, nullable=False),
 )
 
 clocks = Table(

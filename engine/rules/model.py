@@ -72,6 +72,16 @@ class CancelOn:
 
 
 @dataclass(frozen=True, slots=True)
+class IfLate:
+    """What becomes of what was not begun when it was due: it runs, if no more than `within` late.
+
+    `within` None means however late (`run`).
+    """
+
+    within: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ActionStep:
     """One use of an action. `path` is its place in the rule, as `do.0` or `do.1.do.0`.
 
@@ -93,7 +103,11 @@ class ActionStep:
 
 @dataclass(frozen=True, slots=True)
 class AfterStep:
-    """A follow-up: `do` runs `delay` after the run reaches it, or at `until` plus `offset`."""
+    """A follow-up: `do` runs `delay` after the run reaches it, or at `until` plus `offset`.
+
+    With `awaits` it waits for an event: `do` runs when one comes within `delay`, `otherwise` when
+    none does.
+    """
 
     path: str
     delay: int | None
@@ -102,6 +116,10 @@ class AfterStep:
     cancel_on: tuple[CancelOn, ...]
     when: Condition | None
     do: tuple[Step, ...]
+    awaits: tuple[CancelOn, ...] = ()
+    otherwise: tuple[Step, ...] = ()
+    if_late: IfLate = IfLate()
+    on_rule_change: Literal["keep", "rebind", "cancel"] = "keep"
 
 
 Step = ActionStep | AfterStep
@@ -129,6 +147,7 @@ class Rule:
     timezone: str
     place: tuple[str, int]
     on_failure: tuple[Step, ...] = ()
+    was: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,13 @@ CREATE INDEX events_subject ON events (subject, raised, seq);
 CREATE INDEX events_type ON events (type, seq);
 CREATE INDEX events_undecided ON events (seq) WHERE decided is null;
 CREATE INDEX events_waiting ON events (stored) WHERE decided is null;
+CREATE TABLE in_force (
+	id INTEGER NOT NULL, 
+	ruleset TEXT NOT NULL, 
+	stored BIGINT NOT NULL, 
+	broken TEXT NOT NULL, 
+	PRIMARY KEY (id)
+);
 CREATE TABLE rejected (
 	seq BIGSERIAL NOT NULL, 
 	source TEXT NOT NULL, 
@@ -95,13 +102,20 @@ CREATE TABLE runs (
 	salt TEXT NOT NULL, 
 	failure TEXT, 
 	dropped BIGINT, 
+	arrived BIGINT, 
+	met INTEGER DEFAULT 0 NOT NULL, 
+	late BIGINT DEFAULT 0 NOT NULL, 
+	named TEXT DEFAULT '' NOT NULL, 
+	released INTEGER DEFAULT 0 NOT NULL, 
 	PRIMARY KEY (seq), 
 	CONSTRAINT runs_once UNIQUE (origin, rule, path, generation), 
 	UNIQUE (id)
 );
+CREATE INDEX runs_arrived ON runs (arrived) WHERE arrived is not null;
 CREATE INDEX runs_due ON runs (due) WHERE state = 'pending';
 CREATE INDEX runs_ended ON runs (ended) WHERE ended is not null;
 CREATE INDEX runs_key ON runs (key, seq);
+CREATE INDEX runs_later ON runs (rule, seq) WHERE state in ('pending', 'on hold');
 CREATE INDEX runs_origin ON runs (origin_seq);
 CREATE INDEX runs_parked ON runs (lane, attempt, seq) WHERE reason = 'target_paused';
 CREATE INDEX runs_rule ON runs (rule, seq);
