@@ -62,7 +62,7 @@ def test_a_plan_changes_nothing(tmp_path: Path) -> None:
         done = daemon.call("reload", "--plan")
         assert done.code == 1
         assert done.out.splitlines()[0].endswith(
-            'rules.yaml:7:42: R015 there is no action "lgo"; did you mean "log"?'
+            'rules.yaml:7:46: R015 there is no action "lgo"; did you mean "log"?'
         )
         assert "rule greet is broken: what was in force before stays" in done.out
         told = daemon.call("reload", "--plan", "--json").json
