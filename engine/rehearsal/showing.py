@@ -54,7 +54,7 @@ def _rules(recalled: Recalled, in_force: Rulebook, actions: Registry) -> list[Sh
 
 
 def _rule(outcome: Outcome, in_force: Rulebook) -> Shown:
-    current = in_force.by_id.get(outcome.rule.id)
+    current = in_force.current(outcome.rule.id)
     same = current is not None and current.version == outcome.rule.version
     return {
         "rule": outcome.rule.id,

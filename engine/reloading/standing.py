@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.errors import Problem
-from engine.library import connections_of
 from engine.rules.loading import Loaded, with_hash
 from engine.rules.model import Rule, RuleSet
 
@@ -72,17 +71,11 @@ def _kept(loaded: Loaded, last: RuleSet) -> tuple[Rule, ...]:
 
 
 def _completed(new: RuleSet, kept: tuple[Rule, ...], last: RuleSet) -> RuleSet:
-    """The rule set with what is kept, the connections that it needs, and those of old runs."""
-    needed = {name for rule in kept for name in connections_of(rule)}
-    older = {name: spec for name, spec in last.connections.items() if name in needed}
-    connections = {**older, **new.connections}
+    """The rule set with what is kept, its variables, and the connections of older rules."""
     vars: Mapping[str, Any] = {**last.vars, **new.vars} if kept else new.vars
     retired = {
         name: spec
         for name, spec in {**last.retired, **last.connections}.items()
-        if name not in connections
+        if name not in new.connections
     }
-    whole = replace(
-        new, rules=(*new.rules, *kept), connections=connections, vars=vars, retired=retired
-    )
-    return with_hash(whole)
+    return with_hash(replace(new, rules=(*new.rules, *kept), vars=vars, retired=retired))

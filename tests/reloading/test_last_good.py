@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from running.bench import Bench, open_bench
 
+from engine.clock import MINUTE
 from engine.console.desk import Desk
+from engine.library import connections_of
 
 pytestmark = pytest.mark.anyio
 
@@ -75,6 +77,13 @@ async def test_where_a_rules_very_id_is_mistyped_nothing_that_seems_gone_goes(
     async with open_bench(tmp_path, ONE + TWO) as bench:
         await bench.reload(ONE.replace("id: one", "id: On_e") + TWO_NEW)
         assert await told(bench, "anna") == ["one", "two anew"]
+
+
+async def test_what_was_renamed_is_not_kept_for_the_sake_of_a_mistyped_id(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, ONE + TWO) as bench:
+        renamed = ONE.replace("id: one,", "id: new, was: [one],")
+        await bench.reload(renamed + TWO.replace("id: two", "id: T_wo"))
+        assert await told(bench, "anna") == ["one", "two"]
 
 
 async def test_a_rename_with_a_mistake_in_it_keeps_the_rule_under_its_old_id(
@@ -165,6 +174,42 @@ async def test_a_reload_resolves_connections_and_their_secrets_anew(tmp_path: Pa
             assert bench.tell.told[-1].call.connection.token == value  # type: ignore[union-attr]
 
 
+MAIL = """version: 1
+connections:
+  first: {kind: smtp, host: one.example.org, from: a@example.org}
+rules:
+  - id: r
+    on: user.expired
+    do: [{after: 1h, email: {to: "{{ user.email }}", subject: hi, text: "%s"}}]
+"""
+
+
+async def test_an_older_version_keeps_the_one_connection_that_it_had(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, MAIL % "old", real=True) as bench:
+        old = bench.library.book.by_id["r"].version
+    second = "  second: {kind: smtp, host: two.example.org, from: b@example.org}\nrules:"
+    newer = (MAIL % "new").replace("rules:", second).replace("to:", "connection: second, to:")
+    async with open_bench(tmp_path, newer, real=True) as bench:
+        rule = await bench.library.version(old)
+        assert rule is not None
+        assert connections_of(rule) == ["first"]
+
+
+async def test_where_nothing_was_ever_in_force_nothing_is_put_on_hold(tmp_path: Path) -> None:
+    later = ONE.replace("do: [{", "do: [{after: 1h, ")
+    async with open_bench(tmp_path, later) as bench:
+        await bench.event("user.expired")
+        await bench.settle()
+        clock = bench.clock
+    # As a journal is that was made before this version.
+    with closing(sqlite3.connect(tmp_path / "bench.db", isolation_level=None)) as database:
+        database.execute("delete from in_force")
+    async with open_bench(tmp_path, ONE_BROKEN, broken=True, clock=clock) as bench:
+        assert not bench.reloader.standing.decides
+        await bench.until("2h")
+        assert bench.texts == ["one"]
+
+
 async def test_without_any_good_rule_events_wait_until_there_is_one(tmp_path: Path) -> None:
     async with open_bench(tmp_path, ONE_BROKEN, broken=True) as bench:
         assert not bench.reloader.standing.decides
@@ -180,6 +225,7 @@ async def test_a_rule_that_breaks_is_told_once_and_once_more_when_it_breaks_agai
 ) -> None:
     async with open_bench(tmp_path, ONE + TWO) as bench:
         for text in (ONE_BROKEN + TWO, ONE_BROKEN + TWO, ONE_BROKEN + TWO_NEW):
+            bench.clock.move(MINUTE)
             await bench.reload(text)
         (first,) = await own(bench, "rulewave.rule_broken")
         assert (first["rule"], first["kept"]) == ("one", True)

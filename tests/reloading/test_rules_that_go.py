@@ -241,6 +241,16 @@ async def test_a_cancelling_event_finds_the_follow_up_of_a_renamed_rule(tmp_path
         assert await state(bench, "farewell") == (State.CANCELLED, "cancelled_by_event")
 
 
+async def test_what_a_renamed_rule_said_is_told_as_of_a_rule_that_changed(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, RULE) as bench:
+        id = await bench.event("user.expired")
+        await bench.settle()
+        for rules, since in ((RULE, "same"), (RENAMED, "changed"), (OTHER, "gone")):
+            await bench.reload(rules)
+            told = await bench.desk.ask("events", "explain", {"id": id})
+            assert [(line["rule"], line["since"]) for line in told["rules"]] == [("r", since)]
+
+
 async def test_the_idempotency_key_survives_a_rename_between_two_tries(tmp_path: Path) -> None:
     rules = """
   - id: r
