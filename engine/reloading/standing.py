@@ -44,7 +44,10 @@ def stand(loaded: Loaded, last: RuleSet | None) -> Standing:
     ruleset = _completed(loaded.ruleset, keeping, last or RuleSet())
     lost = bool(loaded.broken) or loaded.nameless
     ids = frozenset(rule.id for rule in keeping)
-    return Standing(ruleset, loaded.problems, broken, ids, bool(ruleset.rules) or not lost)
+    decides = bool(ruleset.rules) or not lost
+    # Without a hash it is no rule set that could be in force: nothing is gone from it.
+    in_force = ruleset if decides else replace(ruleset, hash="")
+    return Standing(in_force, loaded.problems, broken, ids, decides)
 
 
 def _by_rule(loaded: Loaded) -> dict[str, tuple[Problem, ...]]:
