@@ -30,6 +30,7 @@ from engine.daemon.listeners import (
 )
 from engine.daemon.notify import Notifier
 from engine.daemon.paths import control_path
+from engine.daemon.started import tell_started
 from engine.errors import UserError
 from engine.intake.app import build_intake
 from engine.rules.secrets import Secrets
@@ -157,6 +158,7 @@ async def _serve(
         if await _all_serve([served for _, _, served in listeners], stop):
             rules, backlog = len(engine.desk.library.book.ruleset.rules), engine.pipeline.backlog
             log.info("daemon.ready", **where, rules=rules, backlog=backlog)
+            await tell_started(engine)
             on_ready(engine)
             await beating.enter_async_context(heartbeat(notifier, engine))
     log.info("daemon.stopping")

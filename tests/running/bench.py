@@ -329,6 +329,7 @@ async def _put_together(
     handing = outfit.handing(journal, runner)
     bench = Bench(clock, journal, library, pipeline, runner, handing, tell)
     pipeline.on_planned = runner.on_change = bench.changed.extend
+    runner.on_own = handing.on_own = pipeline.heard
     return bench
 
 
