@@ -96,6 +96,7 @@ async def _working(engine: Engine, stop: asyncio.Event, notifier: Notifier) -> A
     await engine.clocks.tick()
     engine.alarm.every("clocks", 60, engine.clocks.tick)
     engine.alarm.every("retention", EVERY_SECONDS, engine.retention.sweep)
+    await tell_started(engine)
     deciding = asyncio.create_task(engine.decide_forever())
     running = asyncio.create_task(engine.worker.run())
     ending = asyncio.create_task(_end(engine, stop, notifier, deciding, running))
@@ -158,7 +159,6 @@ async def _serve(
         if await _all_serve([served for _, _, served in listeners], stop):
             rules, backlog = len(engine.desk.library.book.ruleset.rules), engine.pipeline.backlog
             log.info("daemon.ready", **where, rules=rules, backlog=backlog)
-            await tell_started(engine)
             on_ready(engine)
             await beating.enter_async_context(heartbeat(notifier, engine))
     log.info("daemon.stopping")

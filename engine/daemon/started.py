@@ -14,7 +14,7 @@ log = structlog.get_logger("rulewave.daemon")
 
 
 async def tell_started(engine: Engine) -> None:
-    """Raise it, unless there are no rules to decide it by; a start fails for nothing of this."""
+    """Raise it, unless there are no rules to decide it by; a start never fails for it."""
     if not engine.decides:
         return
     broken = {problem.rule for problem in engine.problems if problem.severity == "error"}
