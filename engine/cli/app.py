@@ -13,6 +13,7 @@ from engine.cli import (
     events,
     explain,
     followups,
+    reload,
     runs,
     send,
     serve,
@@ -34,6 +35,7 @@ app.command("demo")(demo.demo)
 app.command("send")(send.send)
 app.command("sign")(sign.sign)
 app.command("verify")(sign.verify)
+app.command("reload")(reload.reload)
 app.command("systemd")(systemd.systemd)
 app.add_typer(events.app, name="events")
 app.add_typer(runs.app, name="runs")

@@ -9,19 +9,20 @@ import structlog
 from engine.daemon.assembly import Engine
 from engine.deciding.own import STARTED, own_event
 from engine.errors import JournalUnavailable
+from engine.reloading.standing import WHOLE
 
 log = structlog.get_logger("rulewave.daemon")
 
 
 async def tell_started(engine: Engine) -> None:
     """Raise it, unless there are no rules to decide it by; a start never fails for it."""
-    if not engine.decides:
+    standing = engine.reloader.standing
+    if not standing.decides:
         return
-    broken = {problem.rule for problem in engine.problems if problem.severity == "error"}
     data = {
         "version": version("rulewave"),
-        "rules": len(engine.desk.library.book.ruleset.rules),
-        "broken": len(broken - {None}),
+        "rules": len(standing.ruleset.rules),
+        "broken": sum(rule != WHOLE for rule in standing.broken),
         "backlog": engine.pipeline.backlog,
     }
     now = engine.desk.clock.now()

@@ -26,7 +26,7 @@ class Carried:
     """One field of `data`: never null, so that a text may hold it; an empty text where unknown."""
 
     meaning: str
-    kind: Literal["text", "number"] = "text"
+    kind: Literal["text", "number", "boolean", "list"] = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +65,20 @@ EVENTS: Mapping[str, OwnEvent] = {
         },
     ),
     RULE_BROKEN: OwnEvent(
-        "a rule, or a whole rules file, has an error; what was in force before stays",
+        "a rule, or a whole rules file, has an error: once for each mistake",
         {
             "rule": Carried("the rule; empty where it is a whole file"),
-            "problem": Carried("the first mistake, as `rulewave check` tells it"),
-            "problems": Carried("how many mistakes there are", "number"),
+            "kept": Carried("whether what was good before stays in force", "boolean"),
+            "message": Carried("the first mistake, and how many more there are"),
+            "problems": Carried("the first five, as `rulewave check` tells them", "list"),
         },
     ),
     ON_HOLD: OwnEvent(
         "the follow-ups of a rule were put on hold, because it is gone or switched off",
         {
             "rule": Carried("the rule"),
-            "followups": Carried("how many follow-ups wait", "number"),
-            "why": Carried("what became of the rule, in one line"),
+            "count": Carried("how many of its follow-ups are on hold", "number"),
+            "reason": Carried("`rule_gone` or `rule_off`"),
         },
     ),
     STARTED: OwnEvent(
@@ -85,7 +86,7 @@ EVENTS: Mapping[str, OwnEvent] = {
         {
             "version": Carried("the version of Rulewave"),
             "rules": Carried("how many rules are in force", "number"),
-            "broken": Carried("how many rules were left out for their mistakes", "number"),
+            "broken": Carried("how many rules have mistakes", "number"),
             "backlog": Carried("how many events wait to be decided", "number"),
         },
     ),

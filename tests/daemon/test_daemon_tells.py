@@ -82,7 +82,7 @@ async def _alarmed(folder: Path, id: str) -> AsyncIterator[tuple[Running, HttpSe
         )
         site = Site(folder, rules=rules, options={"allow_private_targets": True})
         async with daemon(site) as running:
-            assert running.engine.problems == ()
+            assert running.engine.reloader.standing.problems == ()
             yield running, alarm
 
 
