@@ -21,9 +21,11 @@ from engine.library import Library
 from engine.model import Answer, Delivery, DueRun, Event, Facts, PlannedRun, Run, State
 from engine.queue.jobs import Enqueue
 from engine.sources.body import Malformed, parse
-from engine.sources.redaction import redact, redact_text
+from engine.sources.own import refuse_own
+from engine.sources.redaction import mask_texts, private_values, redact, redact_text
 from engine.sources.signature import Refused, verify
 from engine.sources.subject import raised, subject
+from engine.telling import tell, tell_dead
 
 BATCH = 256
 POISON_TRIES = 3
@@ -76,6 +78,7 @@ class Pipeline:
         try:
             verify(delivery.headers, delivery.body, self.intake.secrets)
             body = parse(delivery.body)
+            refuse_own(body)
         except Refused as refused:
             return Answer(refused.status, refused.code, str(refused))
         except Malformed as malformed:
@@ -102,10 +105,14 @@ class Pipeline:
     async def raise_own(self, event: Event, digest: bytes) -> bool:
         """Store an event of the daemon's own (a clock's tick); False where it was known."""
         _, new = await self.journal.write(events.store(event, digest))
-        if new:
-            self.backlog += 1
-            self.stored.set()
+        self.heard(int(new))
         return new
+
+    def heard(self, stored: int) -> None:
+        """So many events of the daemon's own were stored, within commits of other things."""
+        self.backlog += stored
+        if stored:
+            self.stored.set()
 
     async def _reject(self, delivery: Delivery, malformed: Malformed) -> Answer:
         text = redact_text(delivery.body.decode("utf-8", "replace"))
@@ -155,8 +162,8 @@ class Pipeline:
                 decisions = [undecidable(facts[0].event, message, batch.now)]
             else:
                 decisions = await self._decide(batch, facts)
-            done = await self.journal.write(self._commit(batch, decisions, bounds))
-        self._settle(len(facts), done)
+            made, told = await self.journal.write(self._commit(batch, decisions, bounds))
+        self._settle(len(facts), made, told)
         return len(facts)
 
     async def _decide(self, batch: Batch, facts: Sequence[Facts]) -> list[Decision]:
@@ -171,7 +178,7 @@ class Pipeline:
                 raise
             except Exception as error:  # ours; one event's trouble must not stop the others
                 log.exception("event.could_not_decide", event_id=item.event.id)
-                decided[item.event.seq] = _undecidable(batch, item.event, error)
+                decided[item.event.seq] = _undecidable(batch, item, error)
             await pace.rest()
         waiting = await self._find_waiting(batch, prepared)
         for ready in prepared:
@@ -209,13 +216,19 @@ class Pipeline:
 
     def _commit(
         self, batch: Batch, decisions: Sequence[Decision], bounds: events.Bounds
-    ) -> Op[list[Run]]:
+    ) -> Op[tuple[list[Run], int]]:
+        """The runs that were made or cancelled, and how many own events were stored."""
         made: list[Run] = []
+        told = 0
         for decision in decisions:
             planned = [_due_now(plan, batch.now) for plan in _planned(batch, decision)]
             made += yield from runs.add(planned)
             for cancel in decision.cancels:
                 made += yield from _cancel(cancel, batch.now)
+            told += yield from tell(decision.raised)
+        told += yield from tell_dead(
+            made, lambda run: batch.book.by_version.get(run.version), batch.now
+        )
         yield from self.enqueue(
             DueRun(run.id, run.lane, run.priority, run.cursor, run.attempt)
             for run in made
@@ -223,10 +236,11 @@ class Pipeline:
         )
         yield from events.mark_decided((d.decided for d in decisions), batch.now)
         yield from events.write_bounds(replace(bounds, tries=0))
-        return made
+        return made, told
 
-    def _settle(self, decided: int, made: Sequence[Run]) -> None:
+    def _settle(self, decided: int, made: Sequence[Run], told: int) -> None:
         self.backlog = max(0, self.backlog - decided)
+        self.heard(told)
         self._suspect = None
         self._limit = min(BATCH, self._limit * 2)
         self.on_planned(made)
@@ -258,11 +272,12 @@ def _guarded(batch: Batch, prepared: Prepared, waiting: Sequence[Waiting]) -> De
         return batch.decide(prepared, waiting)
     except Exception as error:  # ours; one event's trouble must not stop the others
         log.exception("event.could_not_decide", event_id=prepared.facts.event.id)
-        return _undecidable(batch, prepared.facts.event, error)
+        return _undecidable(batch, prepared.facts, error)
 
 
-def _undecidable(batch: Batch, event: Event, error: Exception) -> Decision:
-    return undecidable(event, f"{type(error).__name__}: {error}", batch.now)
+def _undecidable(batch: Batch, facts: Facts, error: Exception) -> Decision:
+    message = mask_texts(f"{type(error).__name__}: {error}", private_values(facts.bodies))
+    return undecidable(facts.event, message, batch.now)
 
 
 def _planned(batch: Batch, decision: Decision) -> list[PlannedRun]:

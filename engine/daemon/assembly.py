@@ -193,6 +193,7 @@ def _join(
     )  # fmt: skip
     metrics = Metrics()
     pipeline.on_planned = runner.on_change = _reporter(handing.notice, metrics)
+    runner.on_own = handing.on_own = pipeline.heard
     pausing.on_due = handing.poke
     wake = _waker(pipeline, handing)
     reloader = Reloader(

@@ -31,6 +31,7 @@ from engine.daemon.listeners import (
 from engine.daemon.notify import Notifier
 from engine.daemon.paths import control_path
 from engine.daemon.reloads import reloads
+from engine.daemon.started import tell_started
 from engine.errors import UserError
 from engine.intake.app import build_intake
 from engine.rules.secrets import Secrets
@@ -98,6 +99,7 @@ async def _working(engine: Engine, stop: asyncio.Event, notifier: Notifier) -> A
     await engine.clocks.tick()
     engine.alarm.every("clocks", 60, engine.clocks.tick)
     engine.alarm.every("retention", EVERY_SECONDS, engine.retention.sweep)
+    await tell_started(engine)
     deciding = asyncio.create_task(engine.decide_forever())
     running = asyncio.create_task(engine.worker.run())
     ending = asyncio.create_task(_end(engine, stop, notifier, deciding, running))

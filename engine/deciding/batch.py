@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.deciding.cancelling import Happening, after_origin, canceller, holds
 from engine.deciding.context import Context, base_context, key_of, rule_context
 from engine.deciding.matching import Outcome, judge
+from engine.deciding.own import SOURCE, Own, could_not_evaluate
 from engine.deciding.planning import Advance, identifier, plan, plan_on_failure
 from engine.deciding.rulebook import Rulebook, cancellable, followup_at
 from engine.errors import CouldNotEvaluate
@@ -68,12 +69,13 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What came of one event: its record, the runs it makes, the follow-ups it cancels."""
+    """What came of one event: its record, the runs it makes, what it cancels and raises."""
 
     decided: Decided
     plans: tuple[PlannedRun, ...] = ()
     cancels: tuple[Cancel, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
+    raised: tuple[Own, ...] = ()
 
 
 @dataclass(slots=True)
@@ -85,6 +87,7 @@ class Batch:
     names: dict[int, tuple[str, ...]] = field(default_factory=dict)
     planned: dict[str, PlannedRun] = field(default_factory=dict)
     origins: dict[str, Facts] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
 
     def context(self, facts: Facts) -> dict[str, Any]:
         """The names that all rules share for that event."""
@@ -121,7 +124,16 @@ class Batch:
         decided = Decided(event.seq, prepared.names, record)
         self.planned.update({planned.run.id: planned for planned in plans})
         self.origins.update({planned.run.id: prepared.facts for planned in plans})
-        return Decision(decided, tuple(plans), tuple(cancels), tuple(outcomes))
+        raised = tuple(self._tell(prepared.facts, outcomes))
+        return Decision(decided, tuple(plans), tuple(cancels), tuple(outcomes), raised)
+
+    def _tell(self, facts: Facts, outcomes: Iterable[Outcome]) -> Iterator[Own]:
+        """Rules that could not be evaluated, each once; about own events nothing is raised."""
+        for outcome in outcomes:
+            failed = outcome.verdict is Verdict.COULD_NOT_EVALUATE
+            if failed and facts.event.source != SOURCE and outcome.rule.version not in self.told:
+                self.told.add(outcome.rule.version)
+                yield could_not_evaluate(outcome, facts, self.now)
 
     def _cancel(self, waiting: Waiting, happening: Happening) -> Cancel | None:
         watcher = waiting.watcher

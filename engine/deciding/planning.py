@@ -19,6 +19,7 @@ from engine.deciding.rulebook import (
 from engine.errors import CouldNotEvaluate
 from engine.model import Event, PlannedRun, Reason, Run, State, Watch
 from engine.rules.model import ActionStep, AfterStep, Per, Rule, Step
+from engine.sources.redaction import mask_texts, private_values
 
 # Some 7,000 years on: what calendars can still name.
 _LATEST = 2_500_000 * DAY
@@ -78,7 +79,8 @@ def advance(run: Run, rule: Rule, context: Context, *, now: int) -> Advance:
         try:
             children.append(plan_followup(run, rule.per, step, context, reached=now))
         except CouldNotEvaluate as error:
-            return Advance(_dead(run, cursor, f"after.until: {error}", now), tuple(children))
+            said = mask_texts(f"after.until: {error}", private_values(context))
+            return Advance(_dead(run, cursor, said, now), tuple(children))
         cursor += 1
     return Advance(_moved(run, steps, cursor, now), tuple(children))
 
@@ -153,11 +155,20 @@ def _child(parent: Run, path: str, *, lane: str, now: int) -> Run:
 
 def _failure_of(dead: Run, rule: Rule) -> dict[str, str]:
     """What `error` is in `on_failure`: the step's id, or its place, and how it ended."""
-    steps = steps_at(rule, dead.path)
-    step = steps[dead.cursor] if dead.cursor < len(steps) else None
+    name = step_name(failed_step(dead, rule)) or dead.path
+    return {"step": name, "message": dead.message or "", "reason": dead.reason or ""}
+
+
+def failed_step(dead: Run, rule: Rule | None) -> Step | None:
+    """The step at which a run died; None where it was none, or nobody knows the rule."""
+    steps = steps_at(rule, dead.path) if rule else ()
+    return steps[dead.cursor] if dead.cursor < len(steps) else None
+
+
+def step_name(step: Step | None) -> str:
+    """What a step is called: its id, or its place."""
     named = step.id if isinstance(step, ActionStep) else None
-    place = step.path if step else dead.path
-    return {"step": named or place, "message": dead.message or "", "reason": dead.reason or ""}
+    return named or (step.path if step else "")
 
 
 def _due(step: AfterStep, context: Context, reached: int) -> int:

@@ -8,7 +8,6 @@ from engine.model import Event, Reason
 from engine.rules.model import ActionStep, AfterStep, Rule, RuleSet, Step
 from engine.rules.patterns import Patterns
 
-CLOCK_EVENT = "rulewave.clock"
 CLOCK_SOURCE = "clock"
 CONTROL_LANE = "control"
 ON_FAILURE = "on_failure"

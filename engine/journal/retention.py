@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.journal.operations import Op, Row, ask, ask_one
+from engine.sources.own import SOURCE
 
 BITE = 200
 
@@ -21,14 +22,15 @@ def forget_events(before: int, after: int, *, keep_digests: bool) -> Op[int | No
 
     Kept are events that are undecided, that a run stands on, and a subject's last state. Where to
     go on, or None at the end. With `keep_digests` only what they said is forgotten, as it is where
-    the same body would not be refused as too old.
+    the same body would not be refused as too old; the daemon's own are never delivered again.
     """
     rows = yield from ask("next_seq", after=after, before=before, most=BITE)
     for row in rows:
         event = yield from ask_one("may_go", seq=row["seq"])
         if event is None:
             continue
-        if keep_digests or _young_if_sent_again(event, before):
+        again = keep_digests or _young_if_sent_again(event, before)
+        if again and event["source"] != SOURCE:
             yield from ask("blank_event", blank=row["seq"])
         else:
             yield from ask("drop_event", seq=row["seq"])

@@ -298,7 +298,7 @@ _RETENTION: dict[str, Any] = {
     .order_by(events.c.seq)
     .limit(p("most")),
     # A subject's last state stays, until it was deleted; so does what a run still stands on.
-    "may_go": select(events.c.raised, events.c.stored).where(
+    "may_go": select(events.c.raised, events.c.stored, events.c.source).where(
         events.c.seq == p("seq"),
         events.c.decided.is_not(None),
         ~exists().where(runs.c.origin_seq == events.c.seq),

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 from engine.action import Registry
 from engine.clock import to_iso
 from engine.deciding.explaining import context_of, outcomes
+from engine.deciding.masking import masked
 from engine.deciding.matching import Outcome
 from engine.deciding.rulebook import Rulebook
 from engine.model import Verdict
 from engine.rehearsal.outlook import Outlook
 from engine.rehearsal.recalling import Recalled
 from engine.rules.conditions import ABSENT, Judgement, Side
-from engine.sources.redaction import mask_private, mask_texts, private_values
+from engine.sources.redaction import private_values
 
 Shown = dict[str, Any]
 
@@ -49,7 +49,7 @@ def _rules(recalled: Recalled, in_force: Rulebook, actions: Registry) -> list[Sh
     for outcome in outcomes(recalled.book, facts, recalled.names, recalled.now):
         matched = outcome.verdict is Verdict.MATCHED
         plan = outlook.of(outcome, facts.event, base) if matched else None
-        shown.append({**_rule(_masked_outcome(outcome, private), in_force), "plan": plan})
+        shown.append({**_rule(masked(outcome, private), in_force), "plan": plan})
     return shown
 
 
@@ -67,39 +67,6 @@ def _rule(outcome: Outcome, in_force: Rulebook) -> Shown:
         "needed": outcome.needed or None,
         "condition": _tree(outcome.judgement) if outcome.judgement else None,
     }
-
-
-def _masked_outcome(outcome: Outcome, private: tuple[str, ...]) -> Outcome:
-    """Masked before it is put into words, which shorten: half a link would pass a mask."""
-    judgement = outcome.judgement
-    return replace(
-        outcome,
-        said=mask_texts(outcome.said, private),
-        key=mask_texts(outcome.key, private),
-        judgement=_masked(judgement, private) if judgement else None,
-    )
-
-
-def _masked(judgement: Judgement, private: tuple[str, ...]) -> Judgement:
-    return replace(
-        judgement,
-        value=_hidden(judgement.value, private),
-        error=mask_texts(judgement.error, private),
-        read={path: _hidden(value, private) for path, value in judgement.read.items()},
-        parts=tuple(_masked(part, private) for part in judgement.parts),
-        sides=tuple(_masked_side(side, private) for side in judgement.sides),
-    )
-
-
-def _masked_side(side: Side, private: tuple[str, ...]) -> Side:
-    if side.is_literal:
-        return side
-    error = mask_texts(side.error, private)
-    return replace(side, value=_hidden(side.value, private), error=error)
-
-
-def _hidden(value: Any, private: tuple[str, ...]) -> Any:
-    return value if value is ABSENT else mask_private(value, private)
 
 
 def _tree(judgement: Judgement) -> Shown:

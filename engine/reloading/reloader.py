@@ -226,7 +226,7 @@ def _broken_data(standing: Standing, rule: str) -> dict[str, Any]:
     if len(problems) > 1:
         message += f" (and {len(problems) - 1} more)"
     return {
-        "rule": rule or None,
+        "rule": rule,
         "kept": is_kept(standing, rule),
         "message": message,
         "problems": problems[:_MOST_TOLD],

@@ -77,7 +77,7 @@ CODES: Mapping[str, str] = {
     ORDERS_TEXT: "`<` and `>` compare texts by alphabet; dates need time()",
     OPEN_PROGRAM: "a value of an event would choose the program, or become part of a script",
     WRITTEN_SECRET: "a password or token is written out instead of named (a warning)",
-    UNKNOWN_EVENT: "an event type that no version of the panel sends (a warning)",
+    UNKNOWN_EVENT: "an event type that neither a panel nor Rulewave itself sends (a warning)",
     TEXT_AND_NUMBER: "a text is compared with a number, which are never equal",
     NULL_ORDERED: "`<` or `>` on what may be null, under `not` or `!`: null makes it true",
     UNKNOWN_PATH: "a path at which no version of the panel sends anything (a warning)",

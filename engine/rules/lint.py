@@ -13,10 +13,10 @@ from engine.rules.lint_scope import NOTHING_KNOWN, Facts, How, Scope
 from engine.rules.lint_templates import lint_template, paths_in
 from engine.rules.model import ActionStep, AfterStep, CancelOn, Rule, Step
 from engine.rules.parameters import CompiledParameters
-from engine.rules.patterns import OWN, is_known, matches
+from engine.rules.patterns import is_known, matches
 from engine.rules.report import Report
 from engine.rules.values import Entries, Items, Recipient, Searched, Text, Url, Value
-from engine.sources import catalogue, outlook
+from engine.sources import catalogue, outlook, own
 from engine.sources.contract import ANYTHING, Shape
 from engine.sources.names import RENEWED
 
@@ -163,6 +163,7 @@ def _scope(names: Iterable[str], report: Report, hidden: frozenset[str], *, exac
         subjects=frozenset(scope for scope, _ in scopes) & {"user", "node"},
         hidden=hidden,
         exact=exact,
+        own=bool(chosen) and own.EVENTS.keys() >= set(chosen),
     )
 
 
@@ -179,8 +180,9 @@ def _event_types(patterns: Iterable[str]) -> tuple[tuple[str, ...], bool]:
 
 def _fitting(pattern: str) -> tuple[str, ...]:
     if "*" not in pattern:
-        return (pattern,) if is_known(pattern) and not pattern.startswith(OWN) else ()
-    return tuple(name for name in outlook.known_names() if matches(pattern, name))
+        return (pattern,) if is_known(pattern) else ()
+    names = (*outlook.known_names(), *own.EVENTS)
+    return tuple(name for name in names if matches(pattern, name))
 
 
 def _has_glob(patterns: Iterable[str]) -> bool:

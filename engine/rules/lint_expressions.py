@@ -11,8 +11,8 @@ from engine.rules.conditions import Condition
 from engine.rules.expressions import Expression, Node, Path, path_of
 from engine.rules.lint_facts import facts, facts_of
 from engine.rules.lint_scope import How, Reading, Scope
-from engine.rules.patterns import is_known, known_events
-from engine.rules.wording import did_you_mean, shortened, shown
+from engine.rules.patterns import is_known, unknown_event
+from engine.rules.wording import shown
 from engine.sources import outlook
 from engine.sources.contract import ANYTHING, NUMBERS, TEXTS, Kind, Shape
 
@@ -71,8 +71,7 @@ def lint_compared_event(name: str, scope: Scope) -> None:
         hint = f"listen to it instead: on: {name} finds it on every panel"
         scope.report.warn(codes.NAME_AS_SENT, message, hint)
     elif scope.exact and not is_known(name):
-        hint = did_you_mean(name, known_events())
-        scope.report.warn(codes.UNKNOWN_EVENT, f'no panel sends "{shortened(name)}"', hint)
+        scope.report.warn(codes.UNKNOWN_EVENT, *unknown_event(name))
 
 
 class _Reader:

@@ -55,7 +55,8 @@ class Scope:
     """The names that a text may use, and what is doubtful about them, told to `report`.
 
     `subjects` are the scopes whose `data` is itself the user or node; `hidden` are the fields
-    that are never stored; `exact`: the rule listens to no other event types than known ones.
+    that are never stored; `exact`: the rule listens to no other event types than known ones;
+    `own`: it listens to the daemon's own events alone.
     """
 
     names: Shape
@@ -63,6 +64,7 @@ class Scope:
     subjects: frozenset[str] = frozenset()
     hidden: frozenset[str] = frozenset()
     exact: bool = False
+    own: bool = False
 
     def at(self, report: Report) -> Scope:
         """The same names, for a text at another place."""
@@ -175,7 +177,7 @@ class Scope:
             close = f'did you mean "{Reading(ANYTHING, (*base.path, right)).text}"?'
         else:
             close = self._elsewhere(path) or close
-        message = f"no panel version sends {wrong}"
+        message = f"Rulewave sends no {wrong}" if self.own else f"no panel version sends {wrong}"
         self.report.warn(codes.UNKNOWN_PATH, message, close)
 
     def _elsewhere(self, path: Path) -> str:

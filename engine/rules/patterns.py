@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import Generic, TypeVar
 
-from engine.sources import outlook
+from engine.rules.wording import did_you_mean, shortened
+from engine.sources import outlook, own
 from engine.sources.expiry import offset_of
+from engine.sources.own import CLOCK_EVENT, OWN
 
-OWN = "rulewave."
 # Any number of hours is a name as well; one of each is enough to try globs on.
 _NOTICES = ("user.expires_in_24_hours", "user.expired_24_hours_ago")
 T = TypeVar("T")
@@ -18,22 +19,30 @@ T = TypeVar("T")
 
 @cache
 def known_events() -> frozenset[str]:
-    """The event types that some version of the panel sends, and the name of renewals."""
-    return frozenset((*outlook.known_names(), *_NOTICES))
+    """The event types that some version of the panel sends, those of renewals, and our own."""
+    return frozenset((*outlook.known_names(), *_NOTICES, *own.EVENTS))
 
 
 def is_known(pattern: str) -> bool:
-    """Whether anything that is known could fit; the daemon's own events are not judged."""
-    if pattern.startswith(OWN) or offset_of(pattern) is not None:
+    """Whether anything that is known could fit."""
+    if offset_of(pattern) is not None:
         return True
     return any(matches(pattern, name) for name in known_events())
+
+
+def unknown_event(pattern: str) -> tuple[str, str]:
+    """What to say of an event type that nothing known fits: a message and a hint."""
+    if pattern.startswith(OWN):
+        message = f'Rulewave itself raises no "{shortened(pattern)}"'
+        return message, did_you_mean(pattern, own.EVENTS)
+    return f'no panel sends "{shortened(pattern)}"', did_you_mean(pattern, known_events())
 
 
 def matches(pattern: str, name: str) -> bool:
     """Whether the event type fits; the daemon's own events only fit patterns that say so."""
     if "*" not in pattern:
         return pattern == name
-    if name.startswith(OWN) and not pattern.startswith(OWN):
+    if name.startswith(OWN) and (name == CLOCK_EVENT or not pattern.startswith(OWN)):
         return False
     return _compiled(pattern).fullmatch(name) is not None
 

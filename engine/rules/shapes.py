@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.rules import codes
 from engine.rules.durations import parse_duration
-from engine.rules.patterns import is_known, known_events
+from engine.rules.patterns import is_known, unknown_event
 from engine.rules.report import Report
 from engine.rules.wording import did_you_mean, shortened, shown
 
@@ -74,8 +74,7 @@ def pattern(raw: Any, report: Report) -> str | None:
     """An event type or glob."""
     if isinstance(raw, str) and _PATTERN.fullmatch(raw):
         if not is_known(raw):
-            hint = did_you_mean(raw, known_events())
-            report.warn(codes.UNKNOWN_EVENT, f'no panel sends "{shortened(raw)}"', hint)
+            report.warn(codes.UNKNOWN_EVENT, *unknown_event(raw))
         return raw
     message = f"{shown(raw)} is no event type"
     hint = "write one like user.expired, user.* or *"

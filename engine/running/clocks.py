@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from engine.calendar import last_cron, next_cron, next_every
 from engine.clock import Clock, to_iso
 from engine.deciding.planning import identifier
-from engine.deciding.rulebook import CLOCK_EVENT, CLOCK_SOURCE
+from engine.deciding.rulebook import CLOCK_SOURCE
 from engine.journal import rules as kept
 from engine.journal.sqlite import SqliteJournal
 from engine.library import Library
 from engine.model import Event
 from engine.rules.model import ClockOn, Rule
 from engine.running.alarm import Alarm
+from engine.sources.own import CLOCK_EVENT
 
 
 @dataclass(slots=True)

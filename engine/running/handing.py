@@ -20,6 +20,7 @@ from engine.rules.model import Rule
 from engine.running.alarm import Alarm
 from engine.running.recording import Change, cancelled_meanwhile, hand_over
 from engine.running.retries import after_crash
+from engine.telling import tell_dead
 
 MOST = 500
 REREAD_SECONDS = 5
@@ -43,6 +44,7 @@ class HandOver:
         open_lanes: makes the worker serve these lanes.
         in_hand: runs that this process works on right now.
         rule: the rule of a version; None where nobody knows it.
+        on_own: told how many events of the daemon's own a commit stored.
     """
 
     journal: SqliteJournal
@@ -55,6 +57,7 @@ class HandOver:
     open_lanes: Callable[[set[str]], None]
     in_hand: Container[str]
     rule: Callable[[str], Awaitable[Rule | None]] = _no_rule
+    on_own: Callable[[int], None] = lambda _: None
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -110,7 +113,8 @@ class HandOver:
                 bite = lost[first : first + MOST]
                 # Looked up before the commit, which runs where nothing can be compiled.
                 rules = {version: await self.rule(version) for _, version in bite if version}
-                await self.journal.write(self._recover_all([id for id, _ in bite], rules))
+                ids = [id for id, _ in bite]
+                self.on_own(await self.journal.write(self._recover_all(ids, rules)))
             await self._wake_worker()
         except JournalUnavailable as error:
             log.error("reconcile.journal_away", error=str(error))
@@ -132,19 +136,23 @@ class HandOver:
                 lost.append((id, None))
         return lost
 
-    def _recover_all(self, ids: Sequence[str], rules: Mapping[str, Rule | None]) -> Op[None]:
+    def _recover_all(self, ids: Sequence[str], rules: Mapping[str, Rule | None]) -> Op[int]:
+        stored = 0
         for id in ids:
-            yield from self._recover(id, rules)
+            stored += yield from self._recover(id, rules)
+        return stored
 
-    def _recover(self, id: str, rules: Mapping[str, Rule | None]) -> Op[None]:
+    def _recover(self, id: str, rules: Mapping[str, Rule | None]) -> Op[int]:
+        """How many own events that stored: one where it ended as a dead letter."""
         run = yield from runs.by_id(id)
         if run is None or id in self.in_hand:
-            return
+            return 0
         if run.state is State.QUEUED and not (yield from self.has_job(id)):
             due = DueRun(run.id, run.lane, run.priority, run.cursor, run.attempt)
             yield from self.enqueue([due])
         elif run.state is State.RUNNING:
-            yield from _end_lost_try(run, rules.get(run.version), self.clock.now())
+            return (yield from _end_lost_try(run, rules.get(run.version), self.clock.now()))
+        return 0
 
     def _soon(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
@@ -152,7 +160,7 @@ class HandOver:
         task.add_done_callback(self._tasks.discard)
 
 
-def _end_lost_try(run: Run, rule: Rule | None, now: int) -> Op[None]:
+def _end_lost_try(run: Run, rule: Rule | None, now: int) -> Op[int]:
     open_tries = yield from runs.open_attempts(run.id)
     irrevocable = any(passed for _, _, passed in open_tries)
     for path, number, _ in open_tries:
@@ -162,7 +170,8 @@ def _end_lost_try(run: Run, rule: Rule | None, now: int) -> Op[None]:
         )  # fmt: skip
     after = after_crash(run, irrevocable=irrevocable, now=now)
     after = cancelled_meanwhile(Change(run, after), run, now)
-    saved = yield from runs.save(run, after)
-    if saved and after.state is State.DEAD:
-        yield from runs.add(plan_on_failure(after, rule, now))
     log.info("run.recovered", run=run.id, rule=run.rule, state=after.state.value)
+    if not (yield from runs.save(run, after)) or after.state is not State.DEAD:
+        return 0
+    yield from runs.add(plan_on_failure(after, rule, now))
+    return (yield from tell_dead([after], lambda _: rule, now))

@@ -9,7 +9,9 @@ from engine.journal import runs
 from engine.journal.operations import Op
 from engine.model import OPEN_STATES, DueRun, PlannedRun, Reason, Run, State
 from engine.queue.jobs import Enqueue
+from engine.rules.model import Rule
 from engine.running.retries import end
+from engine.telling import tell_dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,14 @@ def record(change: Change, enqueue: Enqueue, now: int) -> Op[list[Run]]:
     due = [run for run in (after, *fresh) if run.state is State.QUEUED]
     yield from enqueue(DueRun(r.id, r.lane, r.priority, r.cursor, r.attempt) for r in due)
     return [after, *fresh]
+
+
+def record_and_tell(
+    change: Change, rule: Rule | None, enqueue: Enqueue, now: int
+) -> Op[tuple[list[Run], int]]:
+    """Write a change, and the event of a dead letter; the runs, and how many events there were."""
+    stand = yield from record(change, enqueue, now)
+    return stand, (yield from tell_dead(stand, lambda _: rule, now))
 
 
 def hand_over(enqueue: Enqueue, now: int, most: int) -> Op[int]:

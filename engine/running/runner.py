@@ -22,13 +22,13 @@ from engine.journal.sqlite import SqliteJournal
 from engine.library import Library
 from engine.model import Event, Facts, PlannedRun, Reason, Run, State, Verdict, Watch
 from engine.queue.jobs import Enqueue, Job
-from engine.rules.model import ActionStep
+from engine.rules.model import ActionStep, Rule
 from engine.rules.parameters import NoRecipient
 from engine.rules.patterns import matches
 from engine.rules.secrets import Secrets
 from engine.running.holding import held
 from engine.running.pausing import Pausing
-from engine.running.recording import Change, Ended, record
+from engine.running.recording import Change, Ended, record_and_tell
 from engine.running.retries import Tried, after_try, end
 from engine.running.scene import Scene, unwanted
 from engine.running.trying import Trier
@@ -48,6 +48,7 @@ class Runner:
         wait_until: waits for a moment; False where the daemon stops first.
         rates: target → µs between two calls.
         on_change: told how runs stand after each commit.
+        on_own: told how many events of the daemon's own a commit stored.
     """
 
     journal: SqliteJournal
@@ -61,6 +62,7 @@ class Runner:
     wait_until: Callable[[int], Awaitable[bool]]
     rates: Callable[[str], int | None] = lambda _: None
     on_change: Callable[[Sequence[Run]], None] = lambda _: None
+    on_own: Callable[[int], None] = lambda _: None
     allow_private: bool = True
     trier: Trier = field(default_factory=Trier)
     in_hand: dict[str, asyncio.Event] = field(default_factory=dict)
@@ -305,24 +307,25 @@ class Runner:
         while True:
             now = self.clock.now()
             try:
-                whole = await self._with_telling(change, now)
-                stand = await self.journal.write(record(whole, self.enqueue, now))
+                rule = await self._rule_of_dead(change)
+                # A dead letter makes the run that its `on_failure` wishes, in the same commit.
+                told = plan_on_failure(change.after, rule, now)
+                whole = replace(change, children=(*change.children, *told))
+                writing = record_and_tell(whole, rule, self.enqueue, now)
+                stand, raised = await self.journal.write(writing)
                 break
             except JournalUnavailable as error:
                 log.error("run.waits_for_journal", run=change.before.id, error=str(error))
                 if not await self.wait_until(now + SECOND):
                     raise
         self._report(change, stand)
+        self.on_own(raised)
         self.on_change(stand)
 
-    async def _with_telling(self, change: Change, now: int) -> Change:
-        """A dead letter makes the run that its rule's `on_failure` wishes, in the same commit."""
-        if change.after.state is not State.DEAD:
-            return change
-        rule = await self.library.version(change.after.version)
-        return replace(
-            change, children=(*change.children, *plan_on_failure(change.after, rule, now))
-        )
+    async def _rule_of_dead(self, change: Change) -> Rule | None:
+        """The rule of what becomes a dead letter; None of anything else."""
+        dead = change.after.state is State.DEAD
+        return await self.library.version(change.after.version) if dead else None
 
     def _report(self, change: Change, stand: Sequence[Run]) -> None:
         run = stand[0] if stand else change.before

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Literal
 
-from engine.sources import catalogue
+from engine.sources import catalogue, own
 from engine.sources.catalogue import Field, Version
 
 Kind = Literal["text", "time", "digits", "number", "boolean", "object", "list"]
@@ -67,7 +67,16 @@ Piece = tuple[Span, tuple[Field, ...]]
 @cache
 def payload(name: str, span: Span) -> Shape:
     """The `data` of a scope, or a `user` or `node`, as the versions in the span send it."""
+    if name in own.EVENTS:
+        return _own(name)
     return Shape(frozenset({"object"}), spans=(span,), fields=_fields(_pieces(name, span)))
+
+
+def _own(name: str) -> Shape:
+    """The `data` of an event that the daemon raises itself."""
+    carried = own.EVENTS[name].fields
+    fields = {key: Shape(frozenset({one.kind})) for key, one in carried.items()}
+    return Shape(frozenset({"object"}), fields=fields)
 
 
 def together(shapes: Sequence[Shape]) -> Shape:

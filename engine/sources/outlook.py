@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
-from engine.sources import catalogue, contract, expiry
+from engine.sources import catalogue, contract, expiry, own
 from engine.sources.catalogue import Version
 from engine.sources.contract import ANYTHING, FIRST, FUTURE, NOTHING, Shape, Span, join, together
 from engine.sources.names import RENEWED, RENEWING
@@ -48,13 +48,17 @@ def other_names(event_type: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=256)
 def scopes(event_types: tuple[str, ...]) -> tuple[tuple[str, Span], ...]:
-    """The scopes of these event types, each with the versions that send any of them."""
+    """The scopes of these event types, each with the versions that send any of them.
+
+    Each of the daemon's own events stands for itself.
+    """
     sent = {name for one in event_types for name in (one, *other_names(one))}
     spans: dict[str, list[Span]] = {}
     for name, event in catalogue.events().items():
         if name in sent and event.emitted:
             since = event.since if event.since > _oldest() else FIRST
             spans.setdefault(event.scope, []).append((since, event.removed_in or FUTURE))
+    spans |= {name: [(FIRST, FUTURE)] for name in event_types if name in own.EVENTS}
     return tuple(
         (scope, (min(low for low, _ in found), max(high for _, high in found)))
         for scope, found in spans.items()

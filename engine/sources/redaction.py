@@ -12,6 +12,9 @@ from engine.sources import catalogue
 
 MASK = "•••"
 """What stands where a value was."""
+_CUT = "…"
+# So much of a value's beginning tells nothing yet.
+_TELLING = 8
 
 _PLAIN = (str, int, float, type(None))
 # `"\u0070assword"` is the same name.
@@ -84,10 +87,22 @@ def private_values(value: Any) -> tuple[str, ...]:
 
 
 def mask_texts(text: str, values: Iterable[str]) -> str:
-    """The text with each of these values masked."""
+    """The text with each of these values masked, also where a `…` cut it short."""
     for value in values:
         text = text.replace(value, MASK)
+        if _CUT in text and value[:_TELLING] in text:
+            text = _mask_beginnings(text, value)
     return text
+
+
+def _mask_beginnings(text: str, value: str) -> str:
+    """The text without the beginnings of the value that end in a `…`."""
+    parts = text.split(_CUT)
+    for number, part in enumerate(parts[:-1]):
+        at = part.rfind(value[:_TELLING])
+        if at >= 0 and value.startswith(part[at:]):
+            parts[number] = part[:at] + MASK
+    return _CUT.join(parts)
 
 
 def strip_secrets(value: Any) -> Any:

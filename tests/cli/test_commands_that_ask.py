@@ -57,15 +57,18 @@ def ids(place: Place, noun: str, *args: str) -> list[str]:
 
 def test_events_are_listed_newest_first_and_by_what_is_wished(place: Place) -> None:
     lines = place.call("events", "list", "--json").json
-    assert [line["type"] for line in lines] == ["user.revoked", "user.limited", "user.created"]
+    assert [line["type"] for line in lines] == [
+        "user.revoked", "rulewave.dead_letter", "user.limited", "user.created", "rulewave.started",
+    ]  # fmt: skip
+    assert [line["source"] for line in lines[-2:]] == ["remnawave", "rulewave"]
     assert set(lines[0]) == {
         "id", "type", "aliases", "source", "subject", "raised", "stored", "decided",
     }  # fmt: skip
-    newest, _, oldest = (line["id"] for line in lines)
+    newest, *_, oldest, _ = (line["id"] for line in lines)
     assert ids(place, "events", "--key", "anna") == [oldest]
     assert ids(place, "events", "--type", "user.revoked") == [newest]
     assert ids(place, "events", "--limit", "1") == [newest]
-    assert len(ids(place, "events", "--since", "1h")) == 3
+    assert len(ids(place, "events", "--since", "1h")) == 5
     assert ids(place, "events", "--since", "2100-01-01T00:00:00Z") == []
 
 

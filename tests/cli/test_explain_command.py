@@ -106,7 +106,7 @@ def test_on_a_terminal_it_is_a_tree(alone: Place) -> None:
 
 
 def test_a_stored_event_is_explained_as_it_was_decided(daemon: Daemon) -> None:
-    (line,) = daemon.call("events", "list", "--json").json
+    (line,) = daemon.call("events", "list", "--key", "anna", "--json").json
     told = daemon.call("explain", line["id"], "--json").json
     assert list(told) == [
         "event", "type", "aliases", "subject", "raised", "decided", "now", "previous", "latest",
@@ -136,10 +136,10 @@ def test_a_stored_event_is_explained_as_it_was_decided(daemon: Daemon) -> None:
 
 
 def test_a_file_is_explained_with_what_the_daemon_knows(daemon: Daemon) -> None:
-    (line,) = daemon.call("events", "list", "--json").json
+    (line,) = daemon.call("events", "list", "--key", "anna", "--json").json
     told = daemon.call("explain", body_file(daemon, **{"data.username": "anna"}), "--json").json
     assert (told["previous"], told["notes"]) == (line["id"], [])
-    assert daemon.call("events", "list", "--json").json == [line]
+    assert daemon.call("events", "list", "--key", "anna", "--json").json == [line]
 
 
 def test_what_the_rules_were_is_told_after_they_changed(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from engine.daemon.registry import find_actions
 from engine.rules.codes import CODES
 from engine.rules.connections import kinds_of
 from engine.rules.marks import LITERAL, slots
+from engine.sources.own import EVENTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "rules.md"
 _GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(\n<!-- end -->\n)", re.DOTALL)
@@ -30,7 +31,7 @@ _WRITTEN = {
 
 def page_as_generated(text: str) -> str:
     """The page with every generated part as the code has it now."""
-    parts = {"actions": actions, "connections": connections, "codes": codes}
+    parts = {"actions": actions, "connections": connections, "codes": codes, "own": own_events}
     return _GENERATED.sub(lambda found: f"{found[1]}{parts[found[2]]()}{found[3]}", text)
 
 
@@ -52,6 +53,17 @@ def codes() -> str:
     """What each code of a problem means."""
     rows = "".join(f"| {code} | {_cell(meaning)} |\n" for code, meaning in sorted(CODES.items()))
     return f"\n| code | meaning |\n| --- | --- |\n{rows}"
+
+
+def own_events() -> str:
+    """What the daemon raises itself, and what is in it."""
+    rows = "".join(f"| `{name}` | {_cell(own.when)} |\n" for name, own in EVENTS.items())
+    tables = "".join(
+        f"\n### {name}\n\n| field | meaning |\n| --- | --- |\n"
+        + "".join(f"| `data.{key}` | {_cell(one.meaning)} |\n" for key, one in own.fields.items())
+        for name, own in EVENTS.items()
+    )
+    return f"\n| event | when |\n| --- | --- |\n{rows}{tables}"
 
 
 def _parameters(model: type[BaseModel], inherited: Field = LITERAL) -> str:

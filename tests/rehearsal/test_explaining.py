@@ -10,12 +10,13 @@ import pytest
 from running.bench import START, Bench, body, open_bench
 
 from engine.clock import HOUR, MINUTE, to_iso
-from engine.deciding.rulebook import CLOCK_EVENT, CLOCK_SOURCE
+from engine.deciding.rulebook import CLOCK_SOURCE
 from engine.errors import UserError
 from engine.journal import events
 from engine.journal import rules as kept
 from engine.journal.operations import ask
 from engine.model import Decided, Event
+from engine.sources.own import CLOCK_EVENT
 
 pytestmark = pytest.mark.anyio
 

@@ -13,6 +13,7 @@ from running.bench import Bench, open_bench
 from engine.clock import MINUTE
 from engine.console.desk import Desk
 from engine.library import connections_of
+from engine.sources.own import EVENTS, RULE_BROKEN
 
 pytestmark = pytest.mark.anyio
 
@@ -228,6 +229,7 @@ async def test_a_rule_that_breaks_is_told_once_and_once_more_when_it_breaks_agai
             bench.clock.move(MINUTE)
             await bench.reload(text)
         (first,) = await own(bench, "rulewave.rule_broken")
+        assert first.keys() == EVENTS[RULE_BROKEN].fields.keys()
         assert (first["rule"], first["kept"]) == ("one", True)
         assert 'R015 there is no action "tlel"; did you mean "tell"?' in first["message"]
         clock = bench.clock

@@ -12,6 +12,7 @@ from running.bench import Bench, ended, open_bench
 from engine.clock import MINUTE
 from engine.errors import ActionFailed, UserError
 from engine.model import State
+from engine.sources.own import EVENTS, ON_HOLD
 
 pytestmark = pytest.mark.anyio
 
@@ -51,6 +52,7 @@ async def test_follow_ups_of_a_rule_that_is_away_are_on_hold_and_somebody_is_tol
         await bench.until("3h")
         assert bench.texts == []
         (data,) = await own(bench, "rulewave.on_hold")
+        assert data.keys() == EVENTS[ON_HOLD].fields.keys()
         assert (data["rule"], data["count"], data["reason"]) == ("r", 2, reason)
         await bench.reloader.reload()
         assert len(await own(bench, "rulewave.on_hold")) == 1

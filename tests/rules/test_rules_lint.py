@@ -151,6 +151,21 @@ def printed(tmp_path: Path, on: str, text: str, when: str = "`true`") -> Loaded:
             'R032 no panel sends "user.limitd"; did you mean "user.limited"?',
         ),
         (
+            "rulewave.dead_letter",
+            "data.raeson == 'refused'",
+            'R035 Rulewave sends no data.raeson; did you mean "data.reason"?',
+        ),
+        (
+            "rulewave.started",
+            "user.email",
+            "R035 user.email is never there: these events have no user",
+        ),
+        (
+            "[rulewave.started, rulewave.on_hold]",
+            "event == 'rulewave.start'",
+            'R032 Rulewave itself raises no "rulewave.start"; did you mean "rulewave.started"?',
+        ),
+        (
             "user.expired",
             "steps.call.status == `200`",
             'R040 no earlier step of this rule has the id "call"',

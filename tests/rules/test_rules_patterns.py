@@ -26,6 +26,7 @@ from engine.rules.patterns import Patterns, matches
         ("*.started", "rulewave.started", False),
         ("rulewave.*", "rulewave.started", True),
         ("rulewave.started", "rulewave.started", True),
+        ("rulewave.*", "rulewave.clock", False),
     ],
 )
 def test_a_star_crosses_dots_but_never_meets_our_own_events(
@@ -53,6 +54,9 @@ def test_the_index_gives_each_entry_once_in_its_order() -> None:
         ("*", True),
         ("crm.*", True),
         ("rulewave.started", True),
+        ("rulewave.*", True),
+        ("rulewave.clock", False),
+        ("rulewave.dead_leter", False),
         ("user.expires_in_24_hour", False),
         ("User.Expired", False),
         ("users.*", False),
@@ -64,6 +68,12 @@ def test_an_event_that_no_panel_sends_gets_a_warning(
     loaded = load_text(tmp_path, GOOD.replace("user.*", f'"{pattern}"'))
     assert len(loaded.ruleset.rules) == 1
     assert [problem.code for problem in loaded.problems] == ([] if known else ["R032"])
+
+
+def test_a_misspelt_event_of_the_daemon_itself_gets_the_right_name(tmp_path: Path) -> None:
+    loaded = load_text(tmp_path, GOOD.replace("user.*", "rulewave.dead_leter"))
+    (problem,) = loaded.problems
+    assert (problem.code, problem.hint) == ("R032", 'did you mean "rulewave.dead_letter"?')
 
 
 def test_the_warning_says_which_event_is_meant(tmp_path: Path) -> None:

@@ -338,6 +338,7 @@ def _put_together(
         reloader, outfit.rules,
     )  # fmt: skip
     pipeline.on_planned = runner.on_change = bench.changed.extend
+    runner.on_own = bench.handing.on_own = pipeline.heard
     return bench
 
 

@@ -10,6 +10,7 @@ import pytest
 from ledgers import NOW, Ledger, event, ledger, run
 
 from engine.clock import DAY, ManualClock
+from engine.deciding.own import STARTED, own_event
 from engine.journal import events, listing
 from engine.journal.operations import ask
 from engine.journal.retention import BITE
@@ -89,6 +90,16 @@ def test_where_no_event_is_too_old_its_digest_is_kept_for_ever(opened: Ledger) -
     assert opened.read(events.is_known("remnawave", b"e"))
     ((body,),) = opened.rows("select body from events")
     assert "anna" not in body
+
+
+def test_an_event_of_the_daemon_itself_is_never_sent_again_and_goes_as_a_whole(
+    opened: Ledger,
+) -> None:
+    own, digest = own_event(STARTED, {}, once=1, now=OLD)
+    opened.write(events.store(own, digest))
+    _decide(opened, 1)
+    _sweep(opened, max_age=None)
+    assert _events(opened) == []
 
 
 def test_a_digest_outlives_the_age_at_which_an_event_is_refused(opened: Ledger) -> None:

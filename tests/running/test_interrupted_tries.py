@@ -202,7 +202,7 @@ async def test_a_success_waits_in_hand_while_the_journal_is_away(
         times = [JournalUnavailable("disk full"), JournalUnavailable("disk full")]
 
         async def flaky(op: Any) -> Any:
-            if bench.tell.told and times and op.__name__ == "record":
+            if bench.tell.told and times and op.__name__ == "record_and_tell":
                 op.close()
                 raise times.pop()
             return await write(op)
@@ -226,7 +226,7 @@ async def test_a_stop_while_the_journal_is_away_is_a_try_of_unknown_end(
         write = bench.journal.write
 
         async def away(op: Any) -> Any:
-            if op.__name__ == "record":
+            if op.__name__ == "record_and_tell":
                 op.close()
                 raise JournalUnavailable("disk full")
             return await write(op)

@@ -273,7 +273,7 @@ async def test_a_target_that_opens_while_a_run_is_being_parked_frees_that_one_to
         pausing, write = bench.runner.pausing, bench.journal.write
 
         async def opened_meanwhile(op: Any) -> Any:
-            if op.__name__ == "record" and pausing.paused:
+            if op.__name__ == "record_and_tell" and pausing.paused:
                 await pausing.end("red", "another", None)
             return await write(op)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from engine.daemon.heartbeat import feed, writer_answers
 from engine.daemon.notify import Notifier
 from engine.journal import rules
 
+# That the daemon has started is an event too, which may still wait to be decided.
+_STATUS = re.compile(r"STATUS=rules: 2, backlog: \d, dead letters: (\d)")
 RULES = """version: 1
 rules:
   - {id: fails, on: user.limited, do: [{log: {text: "{{ user.nothing }}"}}]}
@@ -41,7 +44,7 @@ def test_the_daemon_says_ready_when_it_answers_and_stopping_when_it_stops(
         with serving(_place(tmp_path), NOTIFY_SOCKET=manager.address) as daemon:
             manager.until("READY=1")
             assert manager.heard[0].startswith("EXTEND_TIMEOUT_USEC=")
-            assert manager.until("STATUS=") == "STATUS=rules: 2, backlog: 0, dead letters: 0"
+            assert _STATUS.fullmatch(manager.until("STATUS="))
             stop(daemon)
         heard = manager.rest()
     assert heard[-2:] == ["STOPPING=1", "STATUS=stopping"]
@@ -61,7 +64,9 @@ def test_the_status_counts_dead_letters(tmp_path: Path) -> None:
         manager.rest()
         with serving(place, NOTIFY_SOCKET=manager.address, RULEWAVE_LISTEN="127.0.0.1:0") as daemon:
             manager.until("READY=1")
-            assert manager.until("STATUS=") == "STATUS=rules: 2, backlog: 0, dead letters: 1"
+            found = _STATUS.fullmatch(manager.until("STATUS="))
+            assert found is not None
+            assert found[1] == "1"
             stop(daemon)
 
 

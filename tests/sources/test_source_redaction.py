@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from panel_deliveries import PanelDelivery, deliveries
 
 from engine.sources import catalogue
-from engine.sources.redaction import MASK, mask_private, redact, redact_text, strip_secrets
+from engine.sources.redaction import (
+    MASK,
+    mask_private,
+    mask_texts,
+    redact,
+    redact_text,
+    strip_secrets,
+)
 
 SECRET_NAMES = {"trojanPassword", "vlessUuid", "ssPassword", "proxyUrl", "rawInbound", "password"}
 
@@ -210,3 +217,16 @@ def test_no_depth_of_a_result_is_too_much() -> None:
 def test_a_rejected_text_does_not_show_the_subscription_link() -> None:
     text = '{"event":5,"data":{"subscriptionUrl":"https://sub.example.org/abc","shortUuid":"abc"'
     assert "abc" not in redact_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ('not "https://sub.example.org/s3c…" … and …', 'not "•••…" … and …'),
+        ("https://sub.example.org/s3cr3t… https://sub.example.org/s3cr…", "•••… •••…"),
+        ("https://sub.example.org/other…", "https://sub.example.org/other…"),
+        ("https:/… https://sub.example.org", "https:/… https://sub.example.org"),
+    ],
+)
+def test_a_private_value_that_was_cut_short_is_masked_too(text: str, masked: str) -> None:
+    assert mask_texts(text, ["https://sub.example.org/s3cr3t"]) == masked

@@ -290,7 +290,7 @@ WHERE events.seq > $1 AND events.stored < $2 AND events.body != '{}' ORDER BY ev
  LIMIT $3
 
 -- name: may_go (seq)
-SELECT events.raised, events.stored 
+SELECT events.raised, events.stored, events.source 
 FROM events 
 WHERE events.seq = $1 AND events.decided IS NOT NULL AND NOT (EXISTS (SELECT * 
 FROM runs 

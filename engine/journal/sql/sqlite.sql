@@ -290,7 +290,7 @@ WHERE events.seq > :after AND events.stored < :before AND events.body != '{}' OR
  LIMIT :most
 
 -- name: may_go (seq)
-SELECT events.raised, events.stored 
+SELECT events.raised, events.stored, events.source 
 FROM events 
 WHERE events.seq = :seq AND events.decided IS NOT NULL AND NOT (EXISTS (SELECT * 
 FROM runs 

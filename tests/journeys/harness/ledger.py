@@ -12,6 +12,8 @@ from typing import Any
 
 Row = Mapping[str, Any]
 _OPEN = "('pending', 'queued', 'running', 'on hold')"
+# What the daemon raised itself nobody posted.
+_SENT = "select * from events where source = 'remnawave' order by seq"
 _WORK = (
     "select (select count(*) from events where decided is null)"
     f" + (select count(*) from runs where state in {_OPEN})"
@@ -30,7 +32,7 @@ class Ledger:
 def read_ledger(database: Path) -> Ledger:
     """All that is in the journal of a daemon that does not run, however it ended."""
     with closing(_connect(database, mode="rw")) as journal:
-        events = [_event(dict(row)) for row in journal.execute("select * from events order by seq")]
+        events = [_event(dict(row)) for row in journal.execute(_SENT)]
         runs = [dict(row) for row in journal.execute("select * from runs order by seq")]
         attempts = [dict(row) for row in journal.execute("select * from attempts order by run")]
     return Ledger(tuple(events), tuple(runs), tuple(attempts))
