@@ -11,8 +11,17 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from engine.clock import Clock
-from engine.deciding.batch import Batch, Cancel, Decision, Prepared, Waiting, Wish, undecidable
-from engine.deciding.planning import identifier
+from engine.deciding.batch import (
+    Batch,
+    Cancel,
+    Decision,
+    Meet,
+    Prepared,
+    Waiting,
+    Wish,
+    undecidable,
+)
+from engine.deciding.planning import handed_over, identifier
 from engine.errors import JournalUnavailable
 from engine.journal import events, runs
 from engine.journal.operations import Op
@@ -212,10 +221,11 @@ class Pipeline:
     ) -> Op[list[Run]]:
         made: list[Run] = []
         for decision in decisions:
-            planned = [_due_now(plan, batch.now) for plan in _planned(batch, decision)]
-            made += yield from runs.add(planned)
+            made += yield from runs.add(_planned(batch, decision))
             for cancel in decision.cancels:
                 made += yield from _cancel(cancel, batch.now)
+            for meet in decision.meets:
+                made += yield from _meet(meet)
         yield from self.enqueue(
             DueRun(run.id, run.lane, run.priority, run.cursor, run.attempt)
             for run in made
@@ -239,6 +249,15 @@ def _cancel(cancel: Cancel, now: int) -> Op[list[Run]]:
     )
     ended = (yield from runs.by_id(cancel.run)) if done else None
     return [ended] if ended else []
+
+
+def _meet(meet: Meet) -> Op[list[Run]]:
+    """The run as it goes on; [] where it could not be met any more."""
+    done = yield from runs.meet(
+        meet.run, by=meet.arrived, moment=meet.moment, lane=meet.lane, message=meet.message
+    )
+    going = (yield from runs.by_id(meet.run)) if done else None
+    return [going] if going else []
 
 
 class _Pace:
@@ -266,15 +285,9 @@ def _undecidable(batch: Batch, event: Event, error: Exception) -> Decision:
 
 
 def _planned(batch: Batch, decision: Decision) -> list[PlannedRun]:
-    return [batch.planned.get(plan.run.id, plan) for plan in decision.plans]
-
-
-def _due_now(planned: PlannedRun, now: int) -> PlannedRun:
-    """What is due already goes straight into the queue, unless an event may yet cancel it."""
-    run = planned.run
-    if run.state is State.PENDING and run.due <= now and not run.watched:
-        return replace(planned, run=replace(run, state=State.QUEUED))
-    return planned
+    """What the event makes, as the events after it in the batch left it."""
+    planned = [batch.planned.get(plan.run.id, plan) for plan in decision.plans]
+    return [replace(one, run=handed_over(one.run, batch.now)) for one in planned]
 
 
 def _watchers_of(wishes: Mapping[int, Sequence[Wish]]) -> Op[dict[int, list[Waiting]]]:

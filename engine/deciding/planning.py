@@ -68,7 +68,7 @@ def plan(rule: Rule, event: Event, context: Context, key: str) -> Advance:
 
 def advance(run: Run, rule: Rule, context: Context, *, now: int) -> Advance:
     """Walk from the cursor over follow-ups to the next action, or to the end."""
-    steps = steps_at(rule, run.path)
+    steps = steps_at(rule, run)
     children: list[PlannedRun] = []
     cursor = run.cursor
     while cursor < len(steps):
@@ -83,21 +83,31 @@ def advance(run: Run, rule: Rule, context: Context, *, now: int) -> Advance:
     return Advance(_moved(run, steps, cursor, now), tuple(children))
 
 
+def handed_over(run: Run, now: int) -> Run:
+    """What is due already goes straight into the queue, unless an event may yet cancel it."""
+    if run.state is not State.PENDING or run.due > now or run.watched:
+        return run
+    return replace(run, state=State.QUEUED, late=0 if run.met else now - run.due)
+
+
 def plan_followup(
     run: Run, per: Per, step: AfterStep, context: Context, *, reached: int
 ) -> PlannedRun:
-    """The follow-up that a run makes on reaching an `after`; a past time is due at once."""
+    """The follow-up that a run makes on reaching an `after`; a past time is due at once.
+
+    One that waits for an event is due when its `else` is.
+    """
     path = step.path + about(run.path)
     child = replace(
-        _child(run, path, lane=lane_of(step.do, 0), now=reached),
+        _child(run, path, lane=lane_of(step.otherwise if step.awaits else step.do, 0), now=reached),
         due=_due(step, context, reached),
         delayed=True,
-        watched=bool(step.cancel_on),
+        watched=bool(step.watched_for),
         failure=run.failure,
     )
     watches = tuple(
-        Watch(pattern=cancel.pattern, per=per.text, key=run.key, position=position)
-        for position, cancel in enumerate(step.cancel_on)
+        Watch(pattern=wanted.pattern, per=per.text, key=run.key, position=position)
+        for position, wanted in enumerate(step.watched_for)
     )
     return PlannedRun(child, watches)
 
@@ -129,12 +139,13 @@ def _child(parent: Run, path: str, *, lane: str, now: int) -> Run:
         lane=lane,
         results=parent.results,
         parent=parent.id,
+        arrived=parent.arrived,
     )
 
 
 def _failure_of(dead: Run, rule: Rule) -> dict[str, str]:
     """What `error` is in `on_failure`: the step's id, or its place, and how it ended."""
-    steps = steps_at(rule, dead.path)
+    steps = steps_at(rule, dead)
     step = steps[dead.cursor] if dead.cursor < len(steps) else None
     named = step.id if isinstance(step, ActionStep) else None
     place = step.path if step else dead.path
