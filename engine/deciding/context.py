@@ -39,8 +39,7 @@ def base_context(
         "error": None,
         "events": None,
         "digest": None,
-        "arrived": view(arrived.body) if arrived else None,
-        "elapsed": _seconds(arrived.raised - event.raised) if arrived else None,
+        **arrival(arrived, since=event.raised),
     }
 
 
@@ -67,6 +66,13 @@ def key_of(per: Per, context: Context) -> str:
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     except TypeError as error:  # an expression may come out as another expression (`&name`)
         raise CouldNotEvaluate(f"per: {per.text} is nothing that could be a key") from error
+
+
+def arrival(arrived: Event | None, *, since: int) -> dict[str, Any]:
+    """The names that tell of the event that an await was met by, and how long it took to come."""
+    if arrived is None:
+        return {"arrived": None, "elapsed": None}
+    return {"arrived": view(arrived.body), "elapsed": _seconds(arrived.raised - since)}
 
 
 def _seconds(span: int) -> int | float:
