@@ -110,8 +110,8 @@ class Library:
         for rule in rules:
             for step in walk_all(rule):
                 if isinstance(step, AfterStep):
-                    for cancel in step.cancel_on:
-                        self._kinds.setdefault((cancel.pattern, rule.per.text), rule.per)
+                    for wanted in step.watched_for:
+                        self._kinds.setdefault((wanted.pattern, rule.per.text), rule.per)
 
 
 def _per(text: str) -> Per:

@@ -162,10 +162,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What cancels a follow-up: an event type (or glob) for the same key.
+    """What cancels a follow-up or meets its await: an event type (or glob) for the same key.
 
     `per` is the text of the rule's `per` ("" = the event's own subject);
-    `position` tells which entry of the step's `cancel_on` it is.
+    `position` tells which entry it is of what the step looks out for.
     """
 
     pattern: str
@@ -176,7 +176,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """A run that a plan would make, and what cancels it before it begins."""
+    """A run that a plan would make, and what cancels or meets it before it begins."""
 
     run: Run
     watches: tuple[Watch, ...] = ()
@@ -202,17 +202,19 @@ class Facts:
 
     `previous` is the subject's last state before it, `latest` the newest known;
     `later` are events that arrived before it but were raised after it (of its subject).
+    `arrived` is the event that an await of the run in hand was met by.
     """
 
     event: Event
     previous: Event | None
     latest: Event | None
     later: tuple[Event, ...] = ()
+    arrived: Event | None = None
 
     @property
     def bodies(self) -> list[Mapping[str, Any]]:
-        """All that rules can see of the event and its subject."""
-        known = (self.event, self.previous, self.latest)
+        """All that rules can see of the event, its subject, and what was waited for."""
+        known = (self.event, self.previous, self.latest, self.arrived)
         return [event.body for event in known if event is not None]
 
 
@@ -247,3 +249,4 @@ class Watcher:
     path: str
     origin_seq: int
     origin_raised: int
+    due: int

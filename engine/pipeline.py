@@ -11,8 +11,17 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from engine.clock import Clock
-from engine.deciding.batch import Batch, Cancel, Decision, Prepared, Waiting, Wish, undecidable
-from engine.deciding.planning import identifier
+from engine.deciding.batch import (
+    Batch,
+    Cancel,
+    Decision,
+    Meet,
+    Prepared,
+    Waiting,
+    Wish,
+    undecidable,
+)
+from engine.deciding.planning import handed_over, identifier
 from engine.errors import JournalUnavailable
 from engine.journal import events, runs
 from engine.journal.operations import Op
@@ -221,11 +230,12 @@ class Pipeline:
         made: list[Run] = []
         told = 0
         for decision in decisions:
-            planned = [_due_now(plan, batch.now) for plan in _planned(batch, decision)]
-            made += yield from runs.add(planned)
+            made += yield from runs.add(_planned(batch, decision))
             for cancel in decision.cancels:
                 made += yield from _cancel(cancel, batch.now)
             told += yield from tell(decision.raised)
+            for meet in decision.meets:
+                made += yield from _meet(meet)
         told += yield from tell_dead(
             made, lambda run: batch.book.by_version.get(run.version), batch.now
         )
@@ -255,6 +265,15 @@ def _cancel(cancel: Cancel, now: int) -> Op[list[Run]]:
     return [ended] if ended else []
 
 
+def _meet(meet: Meet) -> Op[list[Run]]:
+    """The run as it goes on; [] where it could not be met any more."""
+    done = yield from runs.meet(
+        meet.run, by=meet.arrived, moment=meet.moment, lane=meet.lane, message=meet.message
+    )
+    going = (yield from runs.by_id(meet.run)) if done else None
+    return [going] if going else []
+
+
 class _Pace:
     """Lets the intake have the loop in between: both share it."""
 
@@ -281,15 +300,9 @@ def _undecidable(batch: Batch, facts: Facts, error: Exception) -> Decision:
 
 
 def _planned(batch: Batch, decision: Decision) -> list[PlannedRun]:
-    return [batch.planned.get(plan.run.id, plan) for plan in decision.plans]
-
-
-def _due_now(planned: PlannedRun, now: int) -> PlannedRun:
-    """What is due already goes straight into the queue, unless an event may yet cancel it."""
-    run = planned.run
-    if run.state is State.PENDING and run.due <= now and not run.watched:
-        return replace(planned, run=replace(run, state=State.QUEUED))
-    return planned
+    """What the event makes, as the events after it in the batch left it."""
+    planned = [batch.planned.get(plan.run.id, plan) for plan in decision.plans]
+    return [replace(one, run=handed_over(one.run, batch.now)) for one in planned]
 
 
 def _watchers_of(wishes: Mapping[int, Sequence[Wish]]) -> Op[dict[int, list[Waiting]]]:

@@ -108,17 +108,31 @@ def _step(step: Shown) -> Node:
 
 
 def _followup(step: Shown) -> Node:
-    steps = tuple(_step(one) for one in step["steps"])
-    if step["due"] is None:
-        return Node(f"follow-up: {step['error']}")
+    steps, instead = (tuple(_step(one) for one in step[name]) for name in ("steps", "else"))
+    if step["await"]:
+        steps = (Node("when it comes", "", steps),) if steps else ()
+        instead = (Node("when it does not come", "", instead),) if instead else ()
+    below = (*steps, *instead)
+    if below:
+        asked = (Node(f"only when {step['when']}"),) if step["when"] else ()
+        calls = tuple(Node(f"cancelled by {_wanted(one)}") for one in step["cancel_on"])
+        below = (*asked, *calls, *below)
+    return Node(_headline(step), "", below)
+
+
+def _headline(step: Shown) -> str:
     state = f" ({step['run']}: {step['state']})" if step["run"] else ""
-    asked = (Node(f"only when {step['when']}"),) if step["when"] else ()
-    calls = tuple(Node(f"cancelled by {_canceller(one)}") for one in step["cancel_on"])
-    return Node(f"follow-up, due {step['due']}{state}", "", (*asked, *calls, *steps))
+    wanted = " or ".join(_wanted(one) for one in step["await"])
+    what = f"waits for {wanted}" if wanted else "follow-up"
+    if step["met"]:
+        return f"waited for {wanted}, met by {step['met']}{state}"
+    if step["due"] is None:
+        return f"{what}: {step['error']}"
+    return f"{what}{' until' if wanted else ', due'} {step['due']}{state}"
 
 
-def _canceller(cancel: Shown) -> str:
-    return f"{cancel['on']}{' when ' + cancel['when'] if cancel['when'] else ''}"
+def _wanted(one: Shown) -> str:
+    return f"{one['on']}{' when ' + one['when'] if one['when'] else ''}"
 
 
 def _judged(told: Shown) -> str:

@@ -15,7 +15,7 @@ from engine.console.dead import DeadLetters
 from engine.console.later import Later
 from engine.console.rules import rule_answers
 from engine.errors import UserError
-from engine.journal import listing, runs
+from engine.journal import events, listing, runs
 from engine.journal.sqlite import SqliteJournal
 from engine.library import Library
 from engine.model import Run, State
@@ -117,7 +117,8 @@ class Desk:
         run = await self._run(params)
         tries = await self.journal.list(listing.attempts_of(run.id))
         origin = await self.journal.list(listing.event(run.origin))
-        private = private_values(origin.event.body) if origin else ()
+        came = await self.journal.list(events.by_seq(run.arrived)) if run.arrived else None
+        private = private_values([one.body for one in (origin and origin.event, came) if one])
         return {
             **(await self._run_lines([run]))[0],
             "version": run.version,

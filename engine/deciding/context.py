@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from engine.clock import to_iso
+from engine.clock import SECOND, to_iso
 from engine.errors import CouldNotEvaluate
 from engine.model import Event
 from engine.rules.model import Per, Rule
@@ -22,8 +22,9 @@ def base_context(
     *,
     now: int,
     vars: Mapping[str, Any],
+    arrived: Event | None = None,
 ) -> dict[str, Any]:
-    """The names that all rules share for one event."""
+    """The names that all rules share for one event; `arrived` is what an await was met by."""
     seen = view(event.body)
     newest = seen if latest is None or latest.seq == event.seq else view(latest.body)
     return {
@@ -38,6 +39,7 @@ def base_context(
         "error": None,
         "events": None,
         "digest": None,
+        **arrival(arrived, since=event.raised),
     }
 
 
@@ -64,6 +66,19 @@ def key_of(per: Per, context: Context) -> str:
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     except TypeError as error:  # an expression may come out as another expression (`&name`)
         raise CouldNotEvaluate(f"per: {per.text} is nothing that could be a key") from error
+
+
+def arrival(arrived: Event | None, *, since: int) -> dict[str, Any]:
+    """The names that tell of the event that an await was met by, and how long it took to come."""
+    if arrived is None:
+        return {"arrived": None, "elapsed": None}
+    return {"arrived": view(arrived.body), "elapsed": _seconds(arrived.raised - since)}
+
+
+def _seconds(span: int) -> int | float:
+    """Whole where it is, so that a text does not say 300.0."""
+    whole, rest = divmod(span, SECOND)
+    return span / SECOND if rest else whole
 
 
 def _default_key(context: Context) -> str:

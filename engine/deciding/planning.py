@@ -69,7 +69,7 @@ def plan(rule: Rule, event: Event, context: Context, key: str) -> Advance:
 
 def advance(run: Run, rule: Rule, context: Context, *, now: int) -> Advance:
     """Walk from the cursor over follow-ups to the next action, or to the end."""
-    steps = steps_at(rule, run.path)
+    steps = steps_at(rule, run)
     children: list[PlannedRun] = []
     cursor = run.cursor
     while cursor < len(steps):
@@ -85,23 +85,33 @@ def advance(run: Run, rule: Rule, context: Context, *, now: int) -> Advance:
     return Advance(_moved(run, steps, cursor, now), tuple(children))
 
 
+def handed_over(run: Run, now: int) -> Run:
+    """What is due already goes straight into the queue, unless an event may yet cancel it."""
+    if run.state is not State.PENDING or run.due > now or run.watched:
+        return run
+    return replace(run, state=State.QUEUED, late=0 if run.met else now - run.due)
+
+
 def plan_followup(
     run: Run, per: Per, step: AfterStep, context: Context, *, reached: int
 ) -> PlannedRun:
-    """The follow-up that a run makes on reaching an `after`; a past time is due at once."""
+    """The follow-up that a run makes on reaching an `after`; a past time is due at once.
+
+    One that waits for an event is due when its `else` is.
+    """
     path = step.path + about(run.path)
     child = replace(
-        _child(run, path, lane=lane_of(step.do, 0), now=reached),
+        _child(run, path, lane=_lane(step), now=reached),
         due=_due(step, context, reached),
         delayed=True,
-        watched=bool(step.cancel_on),
+        watched=bool(step.watched_for),
         failure=run.failure,
     )
     return PlannedRun(child, _watches(step, per, run.key))
 
 
 def plan_anew(run: Run, rule: Rule, step: AfterStep, context: Context) -> PlannedRun:
-    """A follow-up that has not begun, by a newer version of its step: due and cancelled by that.
+    """A follow-up that has not begun, by a newer version of its step: due and settled by that.
 
     A time that can't be worked out any more leaves it due when it was.
     """
@@ -110,15 +120,20 @@ def plan_anew(run: Run, rule: Rule, step: AfterStep, context: Context) -> Planne
     except CouldNotEvaluate:
         due = run.due
     moved = replace(
-        run, version=rule.version, due=due, lane=lane_of(step.do, 0), watched=bool(step.cancel_on)
+        run, version=rule.version, due=due, lane=_lane(step), watched=bool(step.watched_for)
     )
     return PlannedRun(moved, _watches(step, rule.per, run.key))
 
 
+def _lane(step: AfterStep) -> str:
+    """Where a follow-up waits that is due by the clock."""
+    return lane_of(step.otherwise if step.awaits else step.do, 0)
+
+
 def _watches(step: AfterStep, per: Per, key: str) -> tuple[Watch, ...]:
     return tuple(
-        Watch(pattern=cancel.pattern, per=per.text, key=key, position=position)
-        for position, cancel in enumerate(step.cancel_on)
+        Watch(pattern=wanted.pattern, per=per.text, key=key, position=position)
+        for position, wanted in enumerate(step.watched_for)
     )
 
 
@@ -150,6 +165,7 @@ def _child(parent: Run, path: str, *, lane: str, now: int) -> Run:
         results=parent.results,
         parent=parent.id,
         named=parent.named,
+        arrived=parent.arrived,
     )
 
 
@@ -161,7 +177,7 @@ def _failure_of(dead: Run, rule: Rule) -> dict[str, str]:
 
 def failed_step(dead: Run, rule: Rule | None) -> Step | None:
     """The step at which a run died; None where it was none, or nobody knows the rule."""
-    steps = steps_at(rule, dead.path) if rule else ()
+    steps = steps_at(rule, dead) if rule else ()
     return steps[dead.cursor] if dead.cursor < len(steps) else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from engine.model import Event, Reason
+from engine.model import Event, Reason, Run
 from engine.rules.model import ActionStep, AfterStep, Rule, RuleSet, Step
 from engine.rules.patterns import Patterns
 
@@ -56,12 +56,14 @@ class Rulebook:
         return found
 
 
-def steps_at(rule: Rule, path: str) -> tuple[Step, ...]:
-    """The list of steps that a run with this path walks through."""
-    if path.partition(":")[0] == ON_FAILURE:
+def steps_at(rule: Rule, run: Run) -> tuple[Step, ...]:
+    """The list of steps that a run walks through."""
+    if run.path.partition(":")[0] == ON_FAILURE:
         return rule.on_failure
-    followup = followup_at(rule, path)
-    return followup.do if followup else rule.do
+    followup = followup_at(rule, run.path)
+    if followup is None:
+        return rule.do
+    return followup.otherwise if followup.awaits and not run.met else followup.do
 
 
 def followup_at(rule: Rule, path: str) -> AfterStep | None:
@@ -80,7 +82,7 @@ def walk(steps: Iterable[Step]) -> Iterable[Step]:
     for step in steps:
         yield step
         if isinstance(step, AfterStep):
-            yield from walk(step.do)
+            yield from walk((*step.do, *step.otherwise))
 
 
 def walk_all(rule: Rule) -> Iterable[Step]:
@@ -105,8 +107,8 @@ def about(path: str) -> str:
 
 
 def cancellable(rule: Rule) -> bool:
-    """Whether any follow-up of the rule can be cancelled by an event."""
-    return any(isinstance(step, AfterStep) and step.cancel_on for step in walk_all(rule))
+    """Whether any follow-up of the rule can be cancelled, or its await be met, by an event."""
+    return any(isinstance(step, AfterStep) and step.watched_for for step in walk_all(rule))
 
 
 def lane_of(steps: Sequence[Step], cursor: int) -> str:

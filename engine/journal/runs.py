@@ -154,6 +154,17 @@ def cancel(run: str, *, by: str | None, reason: str, message: str, now: int) -> 
     return False
 
 
+def meet(run: str, *, by: int, moment: int, lane: str, message: str) -> Op[bool]:
+    """Let a run go on that waits for what came, the event numbered `by`; False if it does not.
+
+    One that is on hold stays so, and goes on with that event when it is let go.
+    """
+    met = yield from ask("meet_run", run=run, by=by, moment=moment, lane=lane, message=message)
+    if met:
+        yield from ask("drop_watches", run=run)
+    return bool(met)
+
+
 def watchers(pattern: str, per: str, key: str) -> Op[list[Watcher]]:
     """The follow-ups that wait for that pattern and key."""
     rows = yield from ask("watchers", pattern=pattern, per=per, key=key)

@@ -34,9 +34,8 @@ from engine.journal.tables import (
     events,
     rejected,
     runs,
-    watch_kinds,
-    watches,
 )
+from engine.journal.watch_statements import WAITING_FOR_EVENTS
 from engine.model import OPEN_STATES
 
 p = bindparam
@@ -127,19 +126,6 @@ _DECIDING: dict[str, Any] = {
     ),
     "event_by_seq": _event().where(events.c.seq == p("seq")),
     "event_by_id": select(*_EVENT, events.c.decision).where(events.c.id == p("id")),
-    "watch_kinds": select(watch_kinds.c.pattern, watch_kinds.c.per),
-    "watchers": select(
-        watches.c.run,
-        watches.c.position,
-        watches.c.pattern,
-        runs.c.rule,
-        runs.c.version,
-        runs.c.path,
-        runs.c.origin_seq,
-        runs.c.origin_raised,
-    )
-    .join(runs, runs.c.id == watches.c.run)
-    .where(watches.c.pattern == p("pattern"), watches.c.per == p("per"), watches.c.key == p("key")),
     "mark_decided": update(events)
     .where(events.c.seq == p("event"), events.c.decided.is_(None))
     .values(names=p("names"), decided=p("now"), decision=p("decision")),
@@ -159,13 +145,6 @@ _RUNS: dict[str, Any] = {
     .values({c: p(c) for c in _RUN_COLUMNS})
     .on_conflict_do_nothing()
     .returning(runs.c.seq),
-    "add_watch": insert(watches)
-    .values({c: p(c) for c in ("pattern", "per", "key", "run", "position")})
-    .on_conflict_do_nothing(),
-    "add_watch_kind": insert(watch_kinds)
-    .values(pattern=p("pattern"), per=p("per"))
-    .on_conflict_do_nothing(),
-    "drop_watches": delete(watches).where(watches.c.run == p("run")),
     "run_by_id": select(runs).where(runs.c.id == p("id")),
     "next_due": select(func.min(runs.c.due).label("due")).where(
         runs.c.state == literal_column("'pending'")
@@ -358,5 +337,6 @@ _LISTS: dict[str, Any] = {
 }
 
 STATEMENTS: dict[str, Any] = {
-    **_INTAKE, **_DECIDING, **_RUNS, **RULES, **_RETENTION, **_LISTS, **AFTER_FAILURES,
+    **_INTAKE, **_DECIDING, **_RUNS, **WAITING_FOR_EVENTS, **RULES, **_RETENTION, **_LISTS,
+    **AFTER_FAILURES,
 }  # fmt: skip

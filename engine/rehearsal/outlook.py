@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
 from engine.action import Registry
 from engine.clock import to_iso
-from engine.deciding.context import Context, rule_context
+from engine.deciding.context import Context, arrival, rule_context
 from engine.deciding.matching import Outcome
 from engine.deciding.planning import plan, plan_followup
 from engine.deciding.rulebook import walk
@@ -20,6 +20,10 @@ from engine.rules.parameters import NoRecipient
 from engine.sources.redaction import mask_private
 
 Shown = dict[str, Any]
+_NOT_YET = "when it is due is known once the event has come"
+_UNMADE: Shown = {
+    "run": None, "state": None, "due": None, "met": None, "steps": [], "else": [],
+}  # fmt: skip
 
 
 class _NoSecrets:
@@ -39,11 +43,13 @@ class Outlook:
         actions: which describe themselves; nothing is done.
         private: the texts to mask.
         made: the runs that the event caused, by id.
+        arrived: the events that awaits of these runs were met by, by arrival number.
     """
 
     actions: Registry
     private: tuple[str, ...]
     made: Mapping[str, Run]
+    arrived: Mapping[int, Event] = field(default_factory=dict)
 
     def of(self, outcome: Outcome, event: Event, base: Context) -> Shown:
         """The run that a match makes or made."""
@@ -61,18 +67,19 @@ class Outlook:
         return {"run": run.id if made else None, "state": made.state.value if made else None}
 
     def _steps(
-        self, rule: Rule, steps: Sequence[Step], run: Run, context: Context, reached: int
+        self, rule: Rule, steps: Sequence[Step], run: Run, context: Context, reached: int | None
     ) -> list[Shown]:
+        """What steps would do that are reached at a moment: None where an event must come first."""
         return [
             self._followup(rule, step, run, context, reached)
             if isinstance(step, AfterStep)
-            else self._action(rule, step, context)
+            else self._action(rule, step, context, told_early=reached is None)
             for step in steps
         ]
 
-    def _action(self, rule: Rule, step: ActionStep, context: Context) -> Shown:
+    def _action(self, rule: Rule, step: ActionStep, context: Context, *, told_early: bool) -> Shown:
         judged = step.when.judge(context) if step.when else None
-        does, error = self._described(rule, step, context)
+        does, error = self._described(rule, step, context, told_early=told_early)
         return {
             "step": step.path,
             "action": step.action,
@@ -84,7 +91,7 @@ class Outlook:
         }
 
     def _described(
-        self, rule: Rule, step: ActionStep, context: Context
+        self, rule: Rule, step: ActionStep, context: Context, *, told_early: bool
     ) -> tuple[str | None, str | None]:
         # Masked before: an action shortens what it tells, and half a link would pass a mask.
         masked = mask_private(context, self.private)
@@ -94,27 +101,53 @@ class Outlook:
         except NoRecipient as nobody:
             return None, f"it would be passed over: {nobody}"
         except ActionFailed as failed:
+            if told_early:
+                return None, f"it can't be told before the event has come: {failed.message}"
             if _has_results_before(rule, step):
                 return None, f"it can't be told before the steps above have run: {failed.message}"
             return None, f"as things stand it would be a dead letter: {failed.message}"
 
     def _followup(
-        self, rule: Rule, step: AfterStep, run: Run, context: Context, reached: int
+        self, rule: Rule, step: AfterStep, run: Run, context: Context, reached: int | None
     ) -> Shown:
         shown: Shown = {
             "step": step.path,
-            "cancel_on": [_cancel(one) for one in step.cancel_on],
+            "await": [_wanted(one) for one in step.awaits],
+            "cancel_on": [_wanted(one) for one in step.cancel_on],
             "when": str(step.when) if step.when else None,
         }
         try:
-            child = plan_followup(run, rule.per, step, context, reached=reached).run
+            child = plan_followup(run, rule.per, step, context, reached=reached or 0).run
         except CouldNotEvaluate as error:
-            unmade = {"run": None, "state": None, "due": None}
-            return {**shown, **unmade, "error": str(error), "steps": []}
-        due = self.made[child.id].due if child.id in self.made else child.due
-        later = {**context, "now": to_iso(due)}
-        below = self._steps(rule, step.do, child, later, due)
-        return {**shown, **self._run(child), "due": to_iso(due), "error": None, "steps": below}
+            return {**shown, **_UNMADE, "error": str(error) if reached is not None else _NOT_YET}
+        made = self.made.get(child.id)
+        if made is not None:
+            due: int | None = made.due
+        else:
+            due = child.due if reached is not None or step.until else None
+        later = {**context, "now": to_iso(due)} if due is not None else context
+        return {
+            **shown,
+            **self._run(child),
+            "due": to_iso(due) if due is not None else None,
+            "error": _NOT_YET if due is None else None,
+            **self._below(rule, step, made or child, later, due),
+        }
+
+    def _below(
+        self, rule: Rule, step: AfterStep, child: Run, context: Context, due: int | None
+    ) -> Shown:
+        """The steps of a follow-up; of an await, as far as they can be told before it is met."""
+        if not step.awaits:
+            steps = self._steps(rule, step.do, child, context, due)
+            return {"met": None, "steps": steps, "else": []}
+        came = self.arrived.get(child.arrived or 0) if child.met else None
+        inside = {**context, **arrival(came, since=child.origin_raised)}
+        return {
+            "met": came.id if came else None,
+            "steps": self._steps(rule, step.do, child, inside, due if came else None),
+            "else": self._steps(rule, step.otherwise, child, context, due),
+        }
 
 
 def _has_results_before(rule: Rule, step: ActionStep) -> bool:
@@ -123,5 +156,5 @@ def _has_results_before(rule: Rule, step: ActionStep) -> bool:
     return any(isinstance(one, ActionStep) and one.id is not None for one in above)
 
 
-def _cancel(cancel: CancelOn) -> Shown:
-    return {"on": cancel.pattern, "when": str(cancel.when) if cancel.when else None}
+def _wanted(one: CancelOn) -> Shown:
+    return {"on": one.pattern, "when": str(one.when) if one.when else None}

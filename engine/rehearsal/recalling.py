@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.deciding.rulebook import Rulebook
@@ -32,6 +32,7 @@ class Recalled:
         error: why it could not be decided, where that is on record.
         notes: what has to be told beside, such as a state that is no longer kept.
         runs: what it caused.
+        arrived: the events that awaits of these runs were met by, by arrival number.
     """
 
     book: Rulebook
@@ -42,6 +43,7 @@ class Recalled:
     error: str = ""
     notes: tuple[str, ...] = ()
     runs: tuple[Run, ...] = ()
+    arrived: Mapping[int, Event] = field(default_factory=dict)
 
 
 async def recall_stored(
@@ -56,6 +58,7 @@ async def recall_stored(
         notes = ["it is not decided yet: this is what the rules in force say"]
         return Recalled(library.book, facts, _names(facts), now, notes=tuple(notes))
     made = tuple(await journal.list(listing.runs_of_event(event.seq)))
+    arrived = await journal.list(_arrived_for(made))
     facts, notes = await journal.list(_recorded_facts(stored))
     found = await library.past(str(record.get("rules", "")))
     book, lost = found or (library.book, 0)
@@ -67,6 +70,7 @@ async def recall_stored(
     return Recalled(
         book, facts, stored.names, int(record.get("now", event.stored)),
         decided=found is not None or bool(error), error=error, notes=tuple(notes), runs=made,
+        arrived=arrived,
     )  # fmt: skip
 
 
@@ -114,6 +118,14 @@ def _as_of_now(facts: Facts) -> Facts:
     if latest is None or (latest.raised, latest.seq) < (event.raised, event.seq):
         return replace(facts, latest=event)
     return facts
+
+
+def _arrived_for(made: Sequence[Run]) -> Op[dict[int, Event]]:
+    found: dict[int, Event] = {}
+    for seq in {run.arrived for run in made if run.arrived is not None}:
+        event = yield from events.by_seq(seq)
+        found |= {seq: event} if event and event.body != _BLANK else {}
+    return found
 
 
 def _recorded_facts(stored: listing.StoredEvent) -> Op[tuple[Facts, list[str]]]:

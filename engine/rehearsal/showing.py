@@ -42,8 +42,9 @@ def explanation(recalled: Recalled, in_force: Rulebook, actions: Registry) -> Sh
 
 def _rules(recalled: Recalled, in_force: Rulebook, actions: Registry) -> list[Shown]:
     facts = recalled.facts
-    private = private_values(facts.bodies)
-    outlook = Outlook(actions, private, {run.id: run for run in recalled.runs})
+    private = private_values([*facts.bodies, *(one.body for one in recalled.arrived.values())])
+    made = {run.id: run for run in recalled.runs}
+    outlook = Outlook(actions, private, made, recalled.arrived)
     base = context_of(recalled.book, facts, recalled.now)
     shown = []
     for outcome in outcomes(recalled.book, facts, recalled.names, recalled.now):

@@ -19,6 +19,10 @@ from engine.rules.traps import find_traps, spelling_hint
 from engine.rules.wording import did_you_mean, shortened, shown
 
 _JOINS = ("all", "any", "not")
+_ELSEWHERE = {
+    "error": "it is known in on_failure",
+    **dict.fromkeys(names.AWAITED, "it is known in the do of an await"),
+}
 
 
 def compile_expression(
@@ -90,8 +94,8 @@ def check_name(name: str, report: Report, known: frozenset[str]) -> None:
     if name in names.LATER_NAMES:
         names.not_yet(report, name)
         return
-    if name == "error":
-        report.error(codes.UNKNOWN_NAME, 'there is no "error" here', "it is known in on_failure")
+    if name in _ELSEWHERE:
+        report.error(codes.UNKNOWN_NAME, f'there is no "{name}" here', _ELSEWHERE[name])
         return
     close = did_you_mean(name, known) if len(name) > 1 else ""
     hint = close if close.startswith("did") else f"write user.{name}, node.{name} or data.{name}"

@@ -12,6 +12,13 @@ from engine.rules.wording import SHORT, shown
 
 LONGEST = 100 * 365 * DAY
 _UNITS = {"s": SECOND, "sec": SECOND, "min": MINUTE, "m": MINUTE, "h": HOUR, "d": DAY}
+# Each with the unit that it is rounded to: 71 hours and 59 minutes are three days.
+_SPOKEN = (
+    (DAY, "day", HOUR),
+    (HOUR, "hour", MINUTE),
+    (MINUTE, "minute", SECOND),
+    (SECOND, "second", 1),
+)
 _RATE = re.compile(r"\s*(\d{1,9})\s*/\s*(s|sec|min|m|h|d)\s*", re.ASCII)
 _SIZE = re.compile(r"\s*(\d{1,18}(?:\.\d{1,9})?)\s*([kmgtpe]i?)?b?\s*", re.ASCII | re.IGNORECASE)
 _WORDS = re.compile(r"\s*[+-]?[\d.,\s]*\d\s*[a-z][a-z0-9.,\s]*", re.ASCII | re.IGNORECASE)
@@ -35,6 +42,18 @@ def parse_duration(text: object) -> int:
     if abs(span) > LONGEST:
         raise ValueError(f"{shown(text)} is longer than a hundred years")
     return span
+
+
+def spoken(span: int) -> str:
+    """A span in its greatest unit, whole: `3 days`.
+
+    A notice of "3 days before" is read a moment later, and speaks of three days all the same.
+    """
+    for size, name, finer in _SPOKEN:
+        count = (abs(span) + finer // 2) // finer * finer // size
+        if count:
+            return f"{count} {name}" + ("s" if count > 1 else "")
+    return "0 seconds"
 
 
 def parse_rate(text: object) -> int:

@@ -12,21 +12,15 @@ from zoneinfo import ZoneInfo
 from jinja2 import Undefined, pass_context
 from jinja2.runtime import Context
 
-from engine.clock import DAY, HOUR, MINUTE, SECOND, to_datetime
+from engine.clock import SECOND, to_datetime
 from engine.errors import CouldNotEvaluate
+from engine.rules.durations import spoken
 from engine.rules.functions import moment
 from engine.rules.wording import shown
 
 TIMEZONE = "_timezone"
 _GIB = 1024**3
 _SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-# Each with the unit that it is rounded to: 71 hours and 59 minutes are three days.
-_SPANS = (
-    (DAY, "day", HOUR),
-    (HOUR, "hour", MINUTE),
-    (MINUTE, "minute", SECOND),
-    (SECOND, "second", 1),
-)
 
 
 @pass_context
@@ -54,9 +48,9 @@ def date(
 def ago(context: Context, value: Any) -> str:
     """Seconds as `5 minutes`; a time as `5 minutes ago` or `in 5 minutes`, seen from now."""
     if _is_number(value):
-        return _span(round(value * SECOND))
+        return spoken(round(value * SECOND))
     distance = moment(context.get_all().get("now"), "now") - moment(value, "ago")
-    return f"{_span(distance)} ago" if distance >= 0 else f"in {_span(-distance)}"
+    return f"{spoken(distance)} ago" if distance >= 0 else f"in {spoken(-distance)}"
 
 
 def gib(value: Any) -> str:
@@ -123,18 +117,6 @@ def _zone(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError) as error:
         raise CouldNotEvaluate(f"date: there is no time zone {shown(name)}") from error
-
-
-def _span(distance: int) -> str:
-    """A span in its greatest unit, whole: `3 days`.
-
-    A notice of "3 days before" is read a moment later, and speaks of three days all the same.
-    """
-    for size, name, finer in _SPANS:
-        count = (abs(distance) + finer // 2) // finer * finer // size
-        if count:
-            return f"{count} {name}" + ("s" if count > 1 else "")
-    return "0 seconds"
 
 
 def _short(number: float) -> str:

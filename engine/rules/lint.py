@@ -95,7 +95,20 @@ class _RuleLint:
         if step.until is not None:
             at = self.scope.at(report.at("after", "until"))
             lint_expression(step.until, at, How(facts))
-        self._cancel_on(step.cancel_on, raw.get("cancel_on"), report.at("cancel_on"), facts)
+        self._watched(step.cancel_on, raw.get("cancel_on"), report.at("cancel_on"), facts)
+        self._watched(step.awaits, raw.get("await"), report.at("await"), facts)
+        before = self.scope, self.ids
+        if step.awaits:
+            self.scope, met = self._awaiting(step.awaits)
+            self._do(step, raw, report, facts | met)
+            self.scope, self.ids = before
+            self.steps(step.otherwise, raw.get("else"), report.at("else"), facts)
+        else:
+            self._do(step, raw, report, facts)
+        # No other step ever sees what those in it give back.
+        self.scope, self.ids = before
+
+    def _do(self, step: AfterStep, raw: Mapping[str, Any], report: Report, facts: Facts) -> None:
         if "do" in raw:
             self.steps(step.do, raw["do"], report.at("do"), facts)
             return
@@ -103,7 +116,17 @@ class _RuleLint:
         for one in step.do:
             self.step(one, bare, report, facts)
 
-    def _cancel_on(
+    def _awaiting(self, awaits: Sequence[CancelOn]) -> tuple[Scope, Facts]:
+        """The names where an awaited event has come, and what is then known to be there."""
+        names, known = _event_types(one.pattern for one in awaits)
+        fields = outlook.arrived(outlook.scopes(names if known else ()))
+        mine = self.scope.names
+        scope = replace(self.scope, names=replace(mine, fields={**mine.fields, **fields}))
+        asked = [facts_of(one.when) for one in awaits]
+        of_it = asked[0].intersection(*asked[1:])
+        return scope, scope.given(("arrived", *path) for path in of_it if path[0] != "origin")
+
+    def _watched(
         self, compiled: Sequence[CancelOn], raw: Any, report: Report, facts: Facts
     ) -> None:
         conditions = {one.pattern: one.when for one in compiled}

@@ -19,7 +19,7 @@ Facts = frozenset[Path]
 
 ITEM = "[]"
 NOTHING_KNOWN: Facts = frozenset()
-_STATES = ("previous", "latest", "origin")
+_STATES = ("previous", "latest", "origin", "arrived")
 _TRAFFIC = "userTraffic"
 _SUBJECTS = ("user", "node")
 _BODIES = frozenset({"data", "user", "node", "meta"})

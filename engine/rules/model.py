@@ -33,12 +33,27 @@ class ParameterTemplate(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class IfLate:
+    """What becomes of what was not begun when it was due: it runs, if no more than `within` late.
+
+    `within` None means however late (`run`).
+    """
+
+    within: int | None = None
+
+    def allows(self, late: int) -> bool:
+        """Whether what is so late (µs) still runs."""
+        return self.within is None or late <= self.within
+
+
+@dataclass(frozen=True, slots=True)
 class ClockOn:
     """A clock that raises a rule's own events: a cron line in `timezone`, or a period."""
 
     cron: str | None
     every: int | None
     timezone: str
+    if_late: IfLate = IfLate()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +80,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class CancelOn:
-    """An event type (or glob) that cancels a follow-up, and what must hold for that event."""
+    """An event type (or glob) that cancels a follow-up, or meets its `await`, and on what terms."""
 
     pattern: str
     when: Condition | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class IfLate:
-    """What becomes of what was not begun when it was due: it runs, if no more than `within` late.
-
-    `within` None means however late (`run`).
-    """
-
-    within: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,15 @@ class AfterStep:
     otherwise: tuple[Step, ...] = ()
     if_late: IfLate = IfLate()
     on_rule_change: Literal["keep", "rebind", "cancel"] = "keep"
+
+    @property
+    def watched_for(self) -> tuple[CancelOn, ...]:
+        """All that it looks out for; a watch has its position in here."""
+        return (*self.cancel_on, *self.awaits)
+
+    def meets(self, position: int) -> bool:
+        """Whether what stands there is awaited; else it cancels."""
+        return position >= len(self.cancel_on)
 
 
 Step = ActionStep | AfterStep

@@ -15,7 +15,8 @@ CONTEXT = frozenset({
 })  # fmt: skip
 CANCELLING = CONTEXT | {"origin"}
 FAILING = CONTEXT | {"error"}
-LATER_NAMES = frozenset({"events", "digest", "arrived", "elapsed"})
+AWAITED = frozenset({"arrived", "elapsed"})
+LATER_NAMES = frozenset({"events", "digest"})
 
 # What other programs call it: keys that no look at the spelling would find.
 OTHER_WORDS = {
@@ -33,10 +34,11 @@ LATER_RULE_KEYS = frozenset({
     "threshold", "throttle", "digest", "concurrency", "quiet", "cancel_on", "priority", "ttl",
 })  # fmt: skip
 STEP_KEYS = frozenset({"id", "when", "retry", "timeout", "on_error", "if_unknown"})
-AFTER_KEYS = frozenset({"after", "cancel_on", "when", "do"})
-LATER_STEP_KEYS = frozenset({
-    "choose", "for_each", "stop", "await", "within", "else", "if_late", "on_rule_change", "quiet",
-})  # fmt: skip
+_BESIDE = frozenset({"cancel_on", "when", "do", "if_late", "on_rule_change"})
+AFTER_KEYS = _BESIDE | {"after"}
+AWAIT_KEYS = _BESIDE | {"await", "within", "else"}
+FOLLOWUP_KEYS = AFTER_KEYS | AWAIT_KEYS
+LATER_STEP_KEYS = frozenset({"choose", "for_each", "stop", "quiet"})
 LATER_ACTIONS = frozenset({"telegram", "notify", "emit"})
 LATER_KINDS = frozenset({"telegram", "notify"})
 

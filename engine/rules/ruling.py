@@ -14,6 +14,7 @@ from engine.clock import SECOND
 from engine.errors import Problem
 from engine.rules import codes, names, shapes
 from engine.rules.compiling import compile_condition, compile_expression
+from engine.rules.followups import compile_if_late
 from engine.rules.model import ClockOn, ConnectionSpec, Per, Rule, Step
 from engine.rules.parameters import Terms
 from engine.rules.report import Locate, Report, nowhere
@@ -180,15 +181,16 @@ def compile_on(
 
 def compile_clock(raw: Mapping[str, Any], timezone: str, report: Report) -> ClockOn | None:
     """`{cron: "0 9 * * *"}` or `{every: 15m}`."""
-    names.check_keys(raw, ("cron", "every", "timezone"), report, later=("if_late",))
+    names.check_keys(raw, ("cron", "every", "timezone", "if_late"), report)
     zone = shapes.text(raw, "timezone", report) or timezone
     check_timezone(zone, report.at("timezone"))
+    if_late = compile_if_late(raw, report)
     if ("cron" in raw) == ("every" in raw):
         report.error(codes.WRONG_VALUE, "a clock has either cron or every")
         return None
     if "every" in raw:
         every = shapes.span(raw["every"], report.at("every"), what="every", least=SECOND)
-        return ClockOn(None, every, zone) if every else None
+        return ClockOn(None, every, zone, if_late) if every else None
     # APScheduler is slow to import, and most files have no cron line.
     from engine.calendar import check_cron
 
@@ -199,7 +201,7 @@ def compile_clock(raw: Mapping[str, Any], timezone: str, report: Report) -> Cloc
         hint = 'five fields, as in "0 9 * * *" for nine every morning'
         report.at("cron").error(codes.BAD_TIME, message, hint)
         return None
-    return ClockOn(" ".join(line.split()), None, zone)
+    return ClockOn(" ".join(line.split()), None, zone, if_late)
 
 
 def check_timezone(name: str, report: Report) -> bool:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 from engine.action import Action, Registry
 from engine.clock import SECOND
-from engine.rules import codes, names, shapes
-from engine.rules.compiling import compile_condition, compile_expression
+from engine.rules import codes, followups, names, shapes
+from engine.rules.compiling import compile_condition
 from engine.rules.conditions import Condition
 from engine.rules.model import (
     ActionStep,
     AfterStep,
-    CancelOn,
     ConnectionSpec,
     Retry,
     Step,
@@ -57,8 +56,8 @@ class StepCompiler:
             hint = "write one like: log: {text: …}"
             report.error(codes.WRONG_VALUE, f"a step is a mapping, not {shown(raw)}", hint)
             return None
-        if "after" in raw:
-            return self._after(raw, path, report)
+        if followups.is_followup(raw):
+            return self._followup(raw, path, report)
         name = self._action_name(raw, report)
         return self._action(self.actions[name], raw, path, report) if name else None
 
@@ -79,13 +78,13 @@ class StepCompiler:
     def _unknown(self, key: str, has_action: bool, report: Report) -> None:
         if key in names.LATER_STEP_KEYS | names.LATER_ACTIONS:
             names.not_yet(report, key)
-        elif key == "cancel_on":
-            report.error(codes.UNKNOWN_KEY, "cancel_on belongs to an after step", key=True)
+        elif followups.check_place(key, report):
+            return
         elif has_action:
-            hint = did_you_mean(key, names.STEP_KEYS | {"after"})
+            hint = did_you_mean(key, names.STEP_KEYS | {"after", "await"})
             report.error(codes.UNKNOWN_KEY, f'a step has no "{shortened(key)}"', hint, key=True)
         else:
-            hint = did_you_mean(key, self.actions.keys() | {"after"})
+            hint = did_you_mean(key, self.actions.keys() | {"after", "await"})
             message = f'there is no action "{shortened(key)}"'
             report.error(codes.UNKNOWN_ACTION, message, hint, key=True)
 
@@ -190,57 +189,44 @@ class StepCompiler:
             return None
         return shapes.span(raw["timeout"], report.at("timeout"), what="timeout", least=1)
 
-    def _after(self, raw: Mapping[str, Any], path: str, report: Report) -> AfterStep:
-        delay, until, offset = compile_due(raw["after"], report.at("after"))
-        inner = {key: value for key, value in raw.items() if key not in names.AFTER_KEYS}
+    def _followup(self, raw: Mapping[str, Any], path: str, report: Report) -> AfterStep:
+        followups.check_keys(raw, report)
+        delay, until, offset = followups.compile_due(raw, self.terms.known, report)
+        return AfterStep(
+            path=path,
+            delay=delay,
+            until=until,
+            offset=offset,
+            cancel_on=followups.compile_watched(raw, "cancel_on", report),
+            when=self._when(raw, report),
+            do=self._do(raw, path, report),
+            awaits=followups.compile_watched(raw, "await", report),
+            otherwise=self._otherwise(raw, path, report),
+            if_late=followups.compile_if_late(raw, report),
+            on_rule_change=followups.compile_rule_change(raw, report),
+        )
+
+    def _do(self, raw: Mapping[str, Any], path: str, report: Report) -> tuple[Step, ...]:
+        """The steps of a follow-up; of an await, those for the event that it waits for."""
+        inside = self
+        if "await" in raw:
+            known = self.terms.known | names.AWAITED
+            inside = replace(self, terms=replace(self.terms, known=known))
         if "do" in raw:
-            names.check_keys(raw, names.AFTER_KEYS, report, later=names.LATER_STEP_KEYS)
-            do = self.steps(raw["do"], f"{path}.do", report.at("do"))
-        else:
-            step = self.step(inner, f"{path}.do.0", report)
-            do = (step,) if step else ()
-        when = self._when(raw, report)
-        cancel_on = compile_cancel_on(raw.get("cancel_on"), report.at("cancel_on"))
-        return AfterStep(path, delay, until, offset, cancel_on, when, do)
+            return inside.steps(raw["do"], f"{path}.do", report.at("do"))
+        inner = {key: value for key, value in raw.items() if key not in names.FOLLOWUP_KEYS}
+        if not inner and "await" in raw:
+            if "else" not in raw:
+                hint = "do: what to do when it comes; else: what to do when it does not"
+                report.error(codes.MISSING_KEY, 'await needs "do" or "else"', hint)
+            return ()
+        step = inside.step(inner, f"{path}.do.0", report)
+        return (step,) if step else ()
 
-
-def compile_due(raw: Any, report: Report) -> tuple[int | None, Any, int]:
-    """What `after` says: a delay, or an expression for a time and an offset to it."""
-    if not isinstance(raw, Mapping):
-        return shapes.span(raw, report, what="after"), None, 0
-    names.check_keys(raw, ("until", "offset"), report)
-    if not shapes.needs(raw, "until", "after", report):
-        return None, None, 0
-    until = compile_expression(raw["until"], report.at("until"))
-    offset = 0
-    if raw.get("offset") is not None:
-        found = shapes.span(raw["offset"], report.at("offset"), what="offset", least=None)
-        offset = found or 0
-    return None, until, offset
-
-
-def compile_cancel_on(raw: Any, report: Report) -> tuple[CancelOn, ...]:
-    """Event types, `{on, when}`, or a list mixing both; one entry for each pattern."""
-    if raw is None:
-        return ()
-    if not isinstance(raw, list):
-        return _cancel(raw, report)
-    return tuple(one for at, item in enumerate(raw) for one in _cancel(item, report.at(at)))
-
-
-def _cancel(raw: Any, report: Report) -> tuple[CancelOn, ...]:
-    if not isinstance(raw, Mapping):
-        found = shapes.pattern(raw, report)
-        return (CancelOn(found),) if found else ()
-    names.check_keys(raw, ("on", "when"), report)
-    if not shapes.needs(raw, "on", "cancel_on", report):
-        return ()
-    when = None
-    if "when" in raw:
-        when = compile_condition(raw["when"], report.at("when"), names.CANCELLING)
-    patterns = raw["on"] if isinstance(raw["on"], list) else [raw["on"]]
-    checked = [shapes.pattern(one, report.at("on")) for one in patterns]
-    return tuple(CancelOn(one, when) for one in checked if one)
+    def _otherwise(self, raw: Mapping[str, Any], path: str, report: Report) -> tuple[Step, ...]:
+        if "await" not in raw or "else" not in raw:
+            return ()
+        return self.steps(raw["else"], f"{path}.else", report.at("else"))
 
 
 def compile_retry(raw: Any, report: Report) -> Retry:

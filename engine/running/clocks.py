@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import structlog
+
 from engine.calendar import last_cron, next_cron, next_every
 from engine.clock import Clock, to_iso
 from engine.deciding.planning import identifier
@@ -17,6 +19,8 @@ from engine.model import Event
 from engine.rules.model import ClockOn, Rule
 from engine.running.alarm import Alarm
 from engine.sources.own import CLOCK_EVENT
+
+log = structlog.get_logger("rulewave.running")
 
 
 @dataclass(slots=True)
@@ -43,18 +47,28 @@ class Clocks:
                 continue
             if rule.id not in last:
                 await self.journal.write(kept.set_clock(rule.id, now))
-            elif (missed := due_tick(rule, last[rule.id], now)) is not None:
-                await self._raise(rule, missed)
+            else:
+                await self._make_up(rule, last[rule.id], now)
             upcoming += [tick for on in rule.clocks if (tick := next_tick(on, now)) is not None]
         if upcoming:
             self.alarm.at("clock", min(upcoming), self.tick)
 
+    async def _make_up(self, rule: Rule, last: int, now: int) -> None:
+        """Raise the newest tick since the last one; what comes too late passes for raised."""
+        newest, wanted = due_tick(rule, last, now), due_tick(rule, last, now, wanted=True)
+        if newest is None:
+            return
+        # In this order: a crash in between raises it again, and the digest makes that one.
+        if wanted is not None:
+            await self._raise(rule, wanted)
+        else:
+            log.info("clock.too_late", rule=rule.id, scheduled=to_iso(newest))
+        await self.journal.write(kept.set_clock(rule.id, newest))
+
     async def _raise(self, rule: Rule, scheduled: int) -> None:
         event = clock_event(rule.id, scheduled, self.clock.now())
         digest = hashlib.sha256(f"{rule.id}\0{scheduled}".encode()).digest()
-        # In this order: a crash in between raises it again, and the digest makes that one.
         await self.raise_own(event, digest)
-        await self.journal.write(kept.set_clock(rule.id, scheduled))
 
 
 def clock_event(rule: str, scheduled: int, now: int) -> Event:
@@ -78,10 +92,20 @@ def next_tick(on: ClockOn, after: int) -> int | None:
     return next_every(on.every, after) if on.every else None
 
 
-def due_tick(rule: Rule, last: int, now: int) -> int | None:
-    """The newest tick in (last, now] of any of the rule's clocks: missed ones make one run."""
-    ticks = [_newest(on, last, now) for on in rule.clocks]
-    return max((tick for tick in ticks if tick is not None), default=None)
+def due_tick(rule: Rule, last: int, now: int, *, wanted: bool = False) -> int | None:
+    """The newest tick in (last, now] of any of the rule's clocks: missed ones make one run.
+
+    With `wanted`, of those that are not too late.
+    """
+    ticks = [(on, _newest(on, last, now)) for on in rule.clocks]
+    return max(
+        (
+            tick
+            for on, tick in ticks
+            if tick is not None and (not wanted or on.if_late.allows(now - tick))
+        ),
+        default=None,
+    )
 
 
 def _newest(on: ClockOn, last: int, now: int) -> int | None:

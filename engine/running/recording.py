@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from engine.deciding.planning import handed_over
 from engine.journal import runs
 from engine.journal.operations import Op
 from engine.model import OPEN_STATES, DueRun, PlannedRun, Reason, Run, State
@@ -39,13 +40,15 @@ def record(change: Change, enqueue: Enqueue, now: int) -> Op[list[Run]]:
     """Write a change; the runs as they stand then, [] where `before` no longer held."""
     known = yield from runs.by_id(change.before.id)
     after = cancelled_meanwhile(change, known, now)
-    after = _queued(after, now)
+    after = handed_over(after, now)
     if change.ended is not None:
         yield from _end_step(change.before.id, change.ended, now)
     if not (yield from runs.save(change.before, after)):
         return []
     children = [] if after.state is State.CANCELLED else change.children
-    fresh = yield from runs.add(_queued_child(child, now) for child in children)
+    fresh = yield from runs.add(
+        replace(child, run=handed_over(child.run, now)) for child in children
+    )
     due = [run for run in (after, *fresh) if run.state is State.QUEUED]
     yield from enqueue(DueRun(r.id, r.lane, r.priority, r.cursor, r.attempt) for r in due)
     return [after, *fresh]
@@ -93,13 +96,3 @@ def cancelled_meanwhile(change: Change, known: Run | None, now: int) -> Run:
         message = f"cancelled by event {by}"
         return end(after, State.CANCELLED, Reason.CANCELLED_BY_EVENT, message, now)
     return after
-
-
-def _queued(run: Run, now: int) -> Run:
-    if run.state is State.PENDING and run.due <= now and not run.watched:
-        return replace(run, state=State.QUEUED)
-    return run
-
-
-def _queued_child(child: PlannedRun, now: int) -> PlannedRun:
-    return replace(child, run=_queued(child.run, now))

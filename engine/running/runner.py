@@ -136,10 +136,10 @@ class Runner:
             return None
         base = base_context(
             facts.event, facts.previous, facts.latest,
-            now=self.clock.now(), vars=self.library.book.ruleset.vars,
+            now=self.clock.now(), vars=self.library.book.ruleset.vars, arrived=facts.arrived,
         )  # fmt: skip
         context = rule_context(base, rule, run.key, run.results, run.failure)
-        return Scene(run, facts, rule, steps_at(rule, run.path), context)
+        return Scene(run, facts, rule, steps_at(rule, run), context)
 
     async def _prepare(self, scene: Scene, step: ActionStep) -> Params | None:
         """The parameters of an action step; None where it is passed over or ends the run."""
@@ -283,22 +283,22 @@ class Runner:
             await self._record(change)
             return
         async with self.journal.deciding:
-            children = await self._unless_cancelled(scene, made)
+            children = await self._unless_settled(scene, made)
             await self._record(replace(change, children=children))
 
-    async def _unless_cancelled(self, scene: Scene, made: Advance) -> list[PlannedRun]:
-        """A follow-up may be cancelled by what is decided already; the rest finds its watch."""
+    async def _unless_settled(self, scene: Scene, made: Advance) -> list[PlannedRun]:
+        """A follow-up may be cancelled or met by what is decided already; the rest finds its watch."""
         origin = scene.facts.event
         undecided = await self.journal.read(events.first_undecided())
         of_subject = origin.subject is not None and scene.rule.per.text == ""
         later = events.later_of_subject if of_subject else events.later_of_all
         found = later(origin, before=_ALL if undecided is None else undecided)
         watches = [watch for child in made.children for watch in child.watches]
-        known = await self.journal.read(events.around_each(found, partial(_may_cancel, watches)))
+        known = await self.journal.read(events.around_each(found, partial(_may_settle, watches)))
         batch = Batch(self.library.book, self.clock.now())
         happenings = [batch.happening(facts) for facts in known]
         return [
-            batch.unless_cancelled(child, scene.rule, scene.facts, happenings)
+            batch.unless_settled(child, scene.rule, scene.facts, happenings)
             for child in made.children
         ]
 
@@ -349,7 +349,7 @@ class Runner:
         await self._record(Change(run, buried, ended))
 
 
-def _may_cancel(watches: Sequence[Watch], event: Event) -> bool:
+def _may_settle(watches: Sequence[Watch], event: Event) -> bool:
     """By its names alone: what is known around an event costs several questions."""
     names = event.names or (event.type,)
     return any(matches(watch.pattern, name) for watch in watches for name in names)
@@ -359,4 +359,6 @@ def _run_and_facts(id: str) -> Op[tuple[Run | None, Facts | None]]:
     run = yield from runs.by_id(id)
     event = (yield from events.by_seq(run.origin_seq)) if run else None
     facts = (yield from events.around(event)) if event else None
+    if run and facts and run.arrived is not None:
+        facts = replace(facts, arrived=(yield from events.by_seq(run.arrived)))
     return run, facts

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.clock import to_iso
 from engine.deciding.rulebook import followup_at, tells_of_failure
 from engine.model import Facts, Reason, Run, State, Verdict
-from engine.rules.model import Rule, Step
+from engine.rules.durations import spoken
+from engine.rules.model import IfLate, Rule, Step
 from engine.running.retries import end
 
 
@@ -30,14 +32,17 @@ class Scene:
 
 
 def unwanted(scene: Scene, now: int, *, waited: bool) -> Run | None:
-    """A delayed run is asked its conditions again: the run's end where they say no.
+    """A delayed run may be too late, and is asked its conditions again: its end where they say no.
 
     `waited` tells that it was its target's rate that held it up.
     """
     run = scene.run
-    if not (run.delayed or waited):
+    # An await that was not met, without an `else`, has nothing to ask for.
+    if not (run.delayed or waited) or not scene.steps:
         return None
     followup = followup_at(scene.rule, run.path)
+    if followup is not None and _is_too_late(run, followup.if_late):
+        return end(run, State.EXPIRED, Reason.TOO_LATE, _how_late(run, followup.if_late), now)
     # What tells of a failure is wanted whatever the rule would say by now.
     rules = None if tells_of_failure(run.path) else scene.rule.when
     own = (rules, followup.when if followup else None)
@@ -50,3 +55,14 @@ def unwanted(scene: Scene, now: int, *, waited: bool) -> Run | None:
         if judgement.verdict is Verdict.COULD_NOT_EVALUATE:
             return end(run, State.DEAD, Reason.COULD_NOT_EVALUATE, judgement.why, now)
     return None
+
+
+def _is_too_late(run: Run, if_late: IfLate) -> bool:
+    """Asked of a follow-up of which nothing was begun; what came just in time is never late."""
+    begun = run.cursor or run.attempt or run.reason == Reason.TARGET_PAUSED
+    return not (begun or run.met or if_late.allows(run.late))
+
+
+def _how_late(run: Run, if_late: IfLate) -> str:
+    allowed = spoken(if_late.within or 0)
+    return f"due at {to_iso(run.due)}, {spoken(run.late)} late; if_late allows {allowed}"

@@ -89,6 +89,12 @@ def outlook(scopes: tuple[tuple[str, Span], ...], *, remembers: bool = False) ->
     return Shape(fields=names, open=True)
 
 
+def arrived(scopes: tuple[tuple[str, Span], ...]) -> dict[str, Shape]:
+    """The names that tell of an event of these scopes where a rule waited for it."""
+    came = Shape(frozenset({"object"}), fields=_event(scopes))
+    return {"arrived": came, "elapsed": Shape(frozenset({"number"}))}
+
+
 def _event(scopes: tuple[tuple[str, Span], ...]) -> dict[str, Shape]:
     """The names that come out of one event."""
     found = {"event": _TEXT, "timestamp": _TIME, "scope": _TEXT}

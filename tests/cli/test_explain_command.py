@@ -214,3 +214,25 @@ rules:
 def test_an_empty_rules_file_says_that_there_are_no_rules(alone: Place) -> None:
     (alone.folder / "rules.yaml").write_text("version: 1\nrules: []\n")
     assert alone.call("explain", body_file(alone)).out.endswith("\n\nthere are no rules\n")
+
+
+def test_what_a_rule_waits_for_is_told_with_both_ways_on(alone: Place) -> None:
+    (alone.folder / "rules.yaml").write_text("""version: 1
+rules:
+  - id: waits
+    on: user.revoked
+    do:
+      - await: [user.renewed, {on: user.enabled, when: user.tag}]
+        within: 1h
+        cancel_on: user.deleted
+        do:
+          - log: {text: "{{ arrived.event }}"}
+          - {after: 1h, log: {text: later}}
+        else: [{log: {text: nothing}}]
+""")
+    told = alone.call("explain", body_file(alone)).out.partition("\n\n")[2]
+    plan = " ".join(told.split())
+    assert "waits for user.renewed or user.enabled when user.tag until 20" in plan
+    assert "cancelled by user.deleted when it comes log: it can't be told before" in plan
+    assert "follow-up: when it is due is known once the event has come log info: later" in plan
+    assert "when it does not come log info: nothing" in plan

@@ -14,6 +14,7 @@ from http_servers import free_port
 from ledgers import PATIENCE
 from wire import SECRET, head, replies, signed
 
+from engine.clock import Clock
 from engine.daemon.assembly import Engine
 from engine.daemon.service import run_service
 from engine.settings import Settings, read_settings
@@ -35,6 +36,7 @@ class Site:
     folder: Path
     rules: str | None = RULES
     options: dict[str, Any] = field(default_factory=dict)
+    clock: Clock | None = None
 
     @property
     def settings(self) -> Settings:
@@ -102,7 +104,8 @@ async def daemon(site: Site) -> AsyncIterator[Running]:
     settings = site.settings.model_copy(
         update={"listen": f"127.0.0.1:{ports[0]}", "console_listen": f"127.0.0.1:{ports[1]}"}
     )
-    serving = asyncio.create_task(run_service(settings, stop=stop, on_ready=ready.set_result))
+    service = run_service(settings, stop=stop, on_ready=ready.set_result, clock=site.clock)
+    serving = asyncio.create_task(service)
     await asyncio.wait([ready, serving], return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE)
     if serving.done():
         await serving

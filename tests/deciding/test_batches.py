@@ -38,6 +38,15 @@ RULES = """
     per: none
     do:
       - {after: 30m, cancel_on: user.deleted, do: [{after: 1h, cancel_on: user.enabled, tell: {}}]}
+  - id: waits
+    on: [user.expired, user.disabled]
+    do:
+      - await: [{on: user.enabled, when: user.tag != origin.user.tag}, user.renewed]
+        within: 8m
+        cancel_on: [user.deleted, {on: user.enabled, when: user.tag == 'A'}]
+        do: [{tell: {}}]
+        else: [{after: 1h, tell: {}}]
+  - {id: waits-for-all, on: user.expired, per: none, do: [{await: "user.*", within: 1h, tell: {}}]}
 """
 TYPES = ("user.expired", "user.modified", "user.enabled", "user.disabled", "user.deleted")
 ENDS = ("2026-02-01T00:00:00.000Z", "2026-03-01T00:00:00.000Z")
@@ -52,7 +61,10 @@ EVENT = st.fixed_dictionaries({
 
 def told(run: Run) -> tuple[Any, ...]:
     """A run as far as batching may not change it (`ended` and `now` are the same moment here)."""
-    return (run.id, run.rule, run.path, run.key, run.state, run.due, run.message, run.cancelled_by)
+    return (
+        run.id, run.rule, run.path, run.key, run.state, run.due, run.message, run.cancelled_by,
+        run.met, run.arrived, run.lane, run.late,
+    )  # fmt: skip
 
 
 async def runs_of(stream: list[dict[str, Any]], sizes: list[int], folder: str) -> list[Any]:

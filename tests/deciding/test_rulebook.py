@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ledgers import run
 from running.bench import START, body, open_bench, signed
 
 from engine.clock import SECOND
@@ -17,9 +18,11 @@ from engine.deciding.rulebook import (
     lane_of,
     steps_at,
 )
+from engine.model import Run
+from engine.rules.model import Rule
 
 RULES = """version: 1
-connections: {ops: {kind: phone}}
+connections: {ops: {kind: phone}, home: {kind: phone}}
 rules:
   - id: r
     on: user.expired
@@ -30,33 +33,56 @@ rules:
           - tell: {text: two}
           - {after: 2h, cancel_on: user.enabled, tell: {text: three}}
   - {id: plain, on: user.expired, do: [{tell: {text: four}}, {after: 1h, tell: {text: five}}]}
+  - id: waits
+    on: user.expired
+    do:
+      - await: user.enabled
+        within: 1h
+        do: [{log: {text: came}}]
+        else: [{after: 1h, tell: {text: still not, connection: home}}]
 """
 pytestmark = pytest.mark.anyio
 
 
+def paths(rule: Rule, run: Run) -> list[str]:
+    return [step.path for step in steps_at(rule, run)]
+
+
 async def test_paths_lead_to_lists_of_steps(tmp_path: Path) -> None:
-    async with open_bench(tmp_path, RULES) as bench:
+    async with open_bench(tmp_path, RULES, real=True) as bench:
         rule = bench.library.book.by_id["r"]
-        assert steps_at(rule, "") == rule.do
-        assert [step.path for step in steps_at(rule, "do.1")] == ["do.1.do.0", "do.1.do.1"]
-        assert [step.path for step in steps_at(rule, "do.1.do.1")] == ["do.1.do.1.do.0"]
+        assert steps_at(rule, run("x")) == rule.do
+        assert paths(rule, run("x", path="do.1")) == ["do.1.do.0", "do.1.do.1"]
+        assert paths(rule, run("x", path="do.1.do.1")) == ["do.1.do.1.do.0"]
         assert followup_at(rule, "") is None
         for nowhere in ("do.0", "do.7", "nonsense"):
             with pytest.raises(LookupError, match=f"rule r has no follow-up at {nowhere}"):
                 followup_at(rule, nowhere)
 
 
+async def test_an_await_leads_to_its_do_where_it_was_met_and_else_to_its_else(
+    tmp_path: Path,
+) -> None:
+    async with open_bench(tmp_path, RULES, real=True) as bench:
+        rule = bench.library.book.by_id["waits"]
+        assert paths(rule, run("x", path="do.0")) == ["do.0.else.0"]
+        assert paths(rule, run("x", path="do.0", met=True)) == ["do.0.do.0"]
+        assert paths(rule, run("x", path="do.0.else.0")) == ["do.0.else.0.do.0"]
+        assert paths(rule, run("x", path="do.0.else.0:do.0")) == ["do.0.else.0.do.0"]
+
+
 async def test_a_step_waits_in_the_lane_of_its_target(tmp_path: Path) -> None:
-    async with open_bench(tmp_path, RULES) as bench:
+    async with open_bench(tmp_path, RULES, real=True) as bench:
         rule = bench.library.book.by_id["r"]
         assert [lane_of(rule.do, at) for at in range(3)] == ["ops", CONTROL_LANE, CONTROL_LANE]
-        assert bench.library.book.lanes() == {"ops", "tell", CONTROL_LANE}
+        assert bench.library.book.lanes() == {"ops", "home", "log", "tell", CONTROL_LANE}
 
 
-async def test_only_rules_with_cancel_on_ask_for_later_events(tmp_path: Path) -> None:
-    async with open_bench(tmp_path, RULES) as bench:
+async def test_only_rules_that_wait_for_an_event_ask_for_later_events(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, RULES, real=True) as bench:
         rules = bench.library.book.by_id
         assert cancellable(rules["r"])
+        assert cancellable(rules["waits"])
         assert not cancellable(rules["plain"])
 
 
@@ -65,7 +91,7 @@ async def test_what_is_sent_once_more_has_the_same_id_on_every_machine(tmp_path:
     ids = set()
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        async with open_bench(tmp_path / name, RULES) as bench:
+        async with open_bench(tmp_path / name, RULES, real=True) as bench:
             ids.add((await bench.pipeline.accept(delivery)).event_id)
     assert len(ids) == 1
 

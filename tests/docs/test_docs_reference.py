@@ -12,7 +12,7 @@ from engine.rules.expressions import ALL_FUNCTIONS
 from engine.rules.filters import FILTERS
 from engine.rules.steps import _RETRY_KEYS
 
-_WORD = re.compile(r"`(\w+)")
+_WORD = re.compile(r"`{?(\w+)")
 
 
 def _first_column(heading: str) -> set[str]:
@@ -34,6 +34,9 @@ def test_the_tables_are_as_the_code_has_them() -> None:
         ("key of a rule", names.RULE_KEYS),
         ("key of a step", names.STEP_KEYS),
         ("key of an after step", names.AFTER_KEYS),
+        ("key of an await step", names.AWAIT_KEYS),
+        ("name after an await", names.AWAITED),
+        ("if_late", {"run", "skip", "within"}),
         ("name", names.CONTEXT),
         ("function", ALL_FUNCTIONS.keys()),
         ("filter", {*FILTERS, "default"}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ledgers import NOW, Ledger, event, ledger, run, watched
@@ -170,11 +171,50 @@ def test_a_run_that_ended_stays_as_it_is(opened: Ledger, state: State) -> None:
     assert not opened.write(runs.cancel("none", by="e7", reason="x", message="y", now=NOW))
 
 
+def _meet(opened: Ledger, id: str, by: int = 7) -> bool:
+    return opened.write(runs.meet(id, by=by, moment=NOW + 5, lane="http", message="it came"))
+
+
+@pytest.mark.parametrize(
+    ("state", "after", "message"),
+    [(State.PENDING, State.QUEUED, "it came"), (State.ON_HOLD, State.ON_HOLD, None)],
+)
+def test_a_run_that_waits_is_met_once(
+    opened: Ledger, state: State, after: State, message: str | None
+) -> None:
+    opened.add(watched("r1", state=state, late=3))
+    assert _meet(opened, "r1")
+    assert not _meet(opened, "r1", by=8)
+    assert opened.run("r1") == run(
+        "r1", path="do.0", delayed=True, state=after, met=True, arrived=7, due=NOW + 5,
+        lane="http", message=message,
+    )  # fmt: skip
+    assert opened.rows("select count(*) from watches") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"state": State.QUEUED},
+        {"state": State.RUNNING},
+        {"state": State.CANCELLED},
+        {"attempt": 1},
+        {"cursor": 1},
+        {"reason": "target_paused"},
+    ],
+)
+def test_a_run_that_began_or_ended_is_not_met(opened: Ledger, changes: dict[str, Any]) -> None:
+    opened.add(watched("r1", **changes))
+    assert not _meet(opened, "r1")
+    assert opened.run("r1") == watched("r1", **changes).run
+    assert opened.rows("select run from watches") == [("r1",)]
+
+
 def test_the_watchers_of_a_pattern_are_those_with_its_key(opened: Ledger) -> None:
     opened.add(watched("r1"), watched("r2", origin="e2"))
     found = opened.read(runs.watchers("user.renewed", "", "anna"))
     assert found == [
-        Watcher(id, 0, "greet", "v1", "do.0", 1, NOW) for id in ("r1", "r2")
+        Watcher(id, 0, "greet", "v1", "do.0", 1, NOW, NOW) for id in ("r1", "r2")
     ]  # fmt: skip
     assert opened.read(runs.watchers("user.renewed", "", "ben")) == []
     assert opened.read(runs.watch_kinds()) == [("user.renewed", "")]

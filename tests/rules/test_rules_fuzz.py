@@ -23,7 +23,7 @@ KEYS = sorted(
     names.FILE_KEYS
     | names.RULE_KEYS
     | names.STEP_KEYS
-    | names.AFTER_KEYS
+    | names.FOLLOWUP_KEYS
     | {"cron", "every", "until", "offset", "tries", "for", "any", "all", "not", "kind", "timezone"}
     | {"say", "letter", "fetch", "text", "to", "get", "connection", "attach", "headers", "json"}
 )
@@ -48,7 +48,22 @@ STEPS = st.fixed_dictionaries(
     {},
     optional=dict.fromkeys(("say", "letter", "fetch"), PARAMETERS)
     | dict.fromkeys(
-        ("id", "when", "retry", "timeout", "after", "cancel_on", "do", "on_error"), VALUES
+        (
+            "id",
+            "when",
+            "retry",
+            "timeout",
+            "after",
+            "cancel_on",
+            "do",
+            "on_error",
+            "await",
+            "within",
+            "else",
+            "if_late",
+            "on_rule_change",
+        ),
+        VALUES,
     ),
 )
 RULES = st.fixed_dictionaries(

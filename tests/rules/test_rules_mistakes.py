@@ -42,12 +42,11 @@ def test_a_key_of_a_later_version_is_refused_as_such(tmp_path: Path, key: str) -
         "{choose: []}",
         "{for_each: {}}",
         "{stop: x}",
-        "{await: user.x}",
         "{telegram: {}}",
         "{notify: {}}",
         "{emit: {}}",
-        "{after: 1d, if_late: skip, say: {text: hi}}",
-        "{after: 1d, on_rule_change: keep, do: [{say: {text: hi}}]}",
+        "{after: 1d, quiet: {}, say: {text: hi}}",
+        "{await: user.deleted, within: 1d, quiet: {}, do: [{say: {text: hi}}]}",
     ],
 )
 def test_a_step_of_a_later_version_is_refused_as_such(tmp_path: Path, step: str) -> None:
@@ -55,13 +54,10 @@ def test_a_step_of_a_later_version_is_refused_as_such(tmp_path: Path, step: str)
     assert codes.NOT_YET in problem
 
 
-def test_shadow_and_if_late_of_a_clock_come_in_a_later_version(tmp_path: Path) -> None:
+def test_shadow_comes_in_a_later_version(tmp_path: Path) -> None:
     assert wrong(tmp_path, f"mode: shadow\n{SAY}") == [
         "rules.yaml:5:5: R010 mode: shadow is not available in this version yet; leave it out"
     ]
-    text = rule(SAY).replace("on: user.*", "on: {every: 5m, if_late: skip}")
-    (problem,) = told(load_text(tmp_path, text).problems)
-    assert codes.NOT_YET in problem
 
 
 @pytest.mark.parametrize(
@@ -84,7 +80,7 @@ def test_shadow_and_if_late_of_a_clock_come_in_a_later_version(tmp_path: Path) -
         ),
         (
             "do: [{say: {text: hi}, cancel_on: user.x}]",
-            "5:28: R007 cancel_on belongs to an after step",
+            "5:28: R007 cancel_on belongs to an after or await step",
         ),
         (
             "do: [{say: {text: hi}, id: my-step}]",
@@ -127,7 +123,7 @@ def test_shadow_and_if_late_of_a_clock_come_in_a_later_version(tmp_path: Path) -
         ),
         (
             "do: [{after: 1d, do: [{say: {text: hi}}], say: {text: hi}}]",
-            '5:47: R007 there is no key "say" here; there is after, cancel_on, do, when',
+            '5:47: R007 there is no key "say" here; there is after, cancel_on, do, if_late, on_rule_change, when',
         ),
         (
             "do: [{after: 1d, cancel_on: [5], say: {text: hi}}]",

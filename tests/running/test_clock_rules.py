@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from engine.journal.operations import load_statements
 from engine.journal.sqlite import SqliteJournal
 from engine.library import Library
 from engine.model import Event
-from engine.rules.model import ClockOn, Per, Rule, RuleSet
+from engine.rules.model import ClockOn, IfLate, Per, Rule, RuleSet
 from engine.running.alarm import Alarm
 from engine.running.clocks import Clocks, clock_event, due_tick, next_tick
 
@@ -121,6 +121,48 @@ def test_a_crash_between_the_event_and_its_note_raises_no_second_one(opened: Led
     machine.tick()
     assert len(machine.raised) == 1
     assert opened.read(rules.clocks()) == {"daily": from_iso("2036-03-01T09:00:00Z")}
+
+
+@pytest.mark.parametrize(
+    ("within", "late", "raised"),
+    [(None, 30 * DAY, 1), (10 * MINUTE, 10 * MINUTE, 1), (10 * MINUTE, 10 * MINUTE + 1, 0)],
+)
+def test_a_tick_that_is_too_late_passes_for_raised(
+    opened: Ledger, within: int | None, late: int, raised: int
+) -> None:
+    yearly = ClockOn("0 9 1 3 *", None, "UTC", IfLate(within))
+    machine = _machine(opened, _rule("yearly", yearly))
+    nine = machine.tick()
+    assert nine == from_iso("2036-03-01T09:00:00Z")
+    machine.clock.move(nine - START + late)
+    assert machine.tick() == from_iso("2037-03-01T09:00:00Z")
+    assert len(machine.raised) == raised
+    assert opened.read(rules.clocks()) == {"yearly": nine}
+
+
+def test_of_many_missed_ticks_the_newest_is_the_one_that_may_be_late(opened: Ledger) -> None:
+    machine = _machine(opened, _rule("often", replace(_every(HOUR), if_late=IfLate(MINUTE))))
+    machine.tick()
+    machine.clock.move(30 * DAY)  # half a minute after a full hour
+    machine.tick()
+    assert machine.ticks == ["2036-03-31T08:00:00.000Z"]
+    machine.clock.move(DAY + MINUTE)
+    machine.tick()
+    assert len(machine.raised) == 1
+
+
+def test_each_clock_of_a_rule_may_be_late_by_its_own(opened: Ledger) -> None:
+    strict = replace(_every(HOUR), if_late=IfLate(MINUTE))
+    machine = _machine(opened, _rule("both", strict, _cron("15 8 * * *")))
+    machine.tick()
+    machine.clock.move(2 * HOUR)  # ten o'clock and half a minute, and the strict one is in time
+    machine.tick()
+    machine.clock.move(DAY - HOUR + 20 * MINUTE)  # twenty past nine: only the other may be so late
+    machine.tick()
+    assert machine.ticks == ["2036-03-01T10:00:00.000Z", "2036-03-02T08:15:00.000Z"]
+    machine.tick()
+    assert len(machine.raised) == 2
+    assert opened.read(rules.clocks()) == {"both": from_iso("2036-03-02T09:00:00Z")}
 
 
 def test_a_rule_that_is_switched_off_or_has_no_clock_does_not_tick(opened: Ledger) -> None:

@@ -50,11 +50,11 @@ def test_an_old_event_goes_and_the_last_state_of_its_subject_stays(opened: Ledge
 
 
 def test_an_event_that_is_undecided_or_that_a_run_stands_on_stays(opened: Ledger) -> None:
-    opened.store(*(event(f"e{n}", stored=OLD, raised=OLD + n) for n in range(4)))
-    _decide(opened, 1, 3, 4)
-    opened.add(run("r", origin="e0", origin_seq=1))
+    opened.store(*(event(f"e{n}", stored=OLD, raised=OLD + n) for n in range(5)))
+    _decide(opened, 1, 3, 4, 5)
+    opened.add(run("r", origin="e0", origin_seq=1, arrived=3))
     _sweep(opened)
-    assert _events(opened) == ["e0", "e1", "e3"]
+    assert _events(opened) == ["e0", "e1", "e2", "e4"]
 
 
 def test_old_runs_that_ended_go_with_their_tries(opened: Ledger) -> None:

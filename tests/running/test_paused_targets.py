@@ -33,6 +33,14 @@ rules:
       - after: 1m
         cancel_on: user.deleted
         do: [{tell: {text: asked, connection: red}}]
+  - id: waits
+    on: user.disabled
+    do:
+      - await: user.enabled
+        within: 1m
+        if_late: skip
+        do: [{tell: {text: came, connection: red}}]
+        else: [{tell: {text: nobody came, connection: red}}]
 """
 _FOR_EVER = 10_000
 
@@ -282,3 +290,18 @@ async def test_a_target_that_opens_while_a_run_is_being_parked_frees_that_one_to
             await bench.settle()
         assert (await bench.run()).state is State.SUCCEEDED
         assert bench.clock.now() == START
+
+
+async def test_an_else_that_waits_for_its_target_is_neither_met_nor_late(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, RULES) as bench:
+        await pause_red(bench)
+        await bench.event("user.disabled", username="anna")
+        await bench.until("61s")
+        assert (await bench.run("waits", "do.0")).reason == "target_paused"
+        await bench.event("user.enabled", username="anna")
+        bench.tell.script = []
+    bench.clock.move(6 * HOUR)
+    async with open_bench(tmp_path, RULES, clock=bench.clock) as bench:
+        await bench.settle()
+        assert "nobody came" in bench.texts
+        assert "came" not in bench.texts

@@ -71,15 +71,6 @@ SELECT events.id, events.seq, events.source, events.type, events.subject, events
 FROM events 
 WHERE events.id = :id
 
--- name: watch_kinds ()
-SELECT watch_kinds.pattern, watch_kinds.per 
-FROM watch_kinds
-
--- name: watchers (pattern, per, key)
-SELECT watches.run, watches.position, watches.pattern, runs.rule, runs.version, runs.path, runs.origin_seq, runs.origin_raised 
-FROM watches JOIN runs ON runs.id = watches.run 
-WHERE watches.pattern = :pattern AND watches.per = :per AND watches."key" = :key
-
 -- name: mark_decided (names, now, decision, event)
 UPDATE events SET names=:names, decided=:now, decision=:decision WHERE events.seq = :event AND events.decided IS NULL
 
@@ -93,15 +84,6 @@ INSERT INTO decider (id, first, size, tries) VALUES (1, :first, :size, :tries) O
 
 -- name: add_run (id, origin, origin_seq, origin_raised, rule, version, path, generation, key, state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by, forgiven, salt, failure, dropped, arrived, met, late, named, released)
 INSERT INTO runs (id, origin, origin_seq, origin_raised, rule, version, path, generation, "key", state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by, forgiven, salt, failure, dropped, arrived, met, late, named, released) VALUES (:id, :origin, :origin_seq, :origin_raised, :rule, :version, :path, :generation, :key, :state, :due, :created, :lane, :priority, :cursor, :attempt, :starts, :first_try, :delayed, :watched, :results, :reason, :message, :ended, :parent, :cancelled_by, :forgiven, :salt, :failure, :dropped, :arrived, :met, :late, :named, :released) ON CONFLICT DO NOTHING RETURNING seq
-
--- name: add_watch (pattern, per, key, run, position)
-INSERT INTO watches (pattern, per, "key", run, position) VALUES (:pattern, :per, :key, :run, :position) ON CONFLICT DO NOTHING
-
--- name: add_watch_kind (pattern, per)
-INSERT INTO watch_kinds (pattern, per) VALUES (:pattern, :per) ON CONFLICT DO NOTHING
-
--- name: drop_watches (run)
-DELETE FROM watches WHERE watches.run = :run
 
 -- name: run_by_id (id)
 SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released 
@@ -175,6 +157,27 @@ WHERE runs.dropped IS NULL GROUP BY runs.state
 
 -- name: take_slot (target, now, step)
 INSERT INTO buckets (target, free_at) VALUES (:target, (:now + :step)) ON CONFLICT (target) DO UPDATE SET free_at = (CASE WHEN (buckets.free_at > :now) THEN buckets.free_at ELSE :now END + :step) RETURNING free_at - :step AS start
+
+-- name: add_watch (pattern, per, key, run, position)
+INSERT INTO watches (pattern, per, "key", run, position) VALUES (:pattern, :per, :key, :run, :position) ON CONFLICT DO NOTHING
+
+-- name: add_watch_kind (pattern, per)
+INSERT INTO watch_kinds (pattern, per) VALUES (:pattern, :per) ON CONFLICT DO NOTHING
+
+-- name: drop_watches (run)
+DELETE FROM watches WHERE watches.run = :run
+
+-- name: watch_kinds ()
+SELECT watch_kinds.pattern, watch_kinds.per 
+FROM watch_kinds
+
+-- name: watchers (pattern, per, key)
+SELECT watches.run, watches.position, watches.pattern, runs.rule, runs.version, runs.path, runs.origin_seq, runs.origin_raised, runs.due 
+FROM watches JOIN runs ON runs.id = watches.run 
+WHERE watches.pattern = :pattern AND watches.per = :per AND watches."key" = :key
+
+-- name: meet_run (moment, lane, message, by, run)
+UPDATE runs SET state=CASE WHEN (runs.state = 'pending') THEN 'queued' ELSE runs.state END, due=:moment, lane=:lane, watched=0, message=CASE WHEN (runs.state = 'pending') THEN :message ELSE runs.message END, arrived=:by, met=1, late=0 WHERE runs.id = :run AND runs.state IN ('pending', 'on hold') AND runs.met = 0 AND runs.cursor = 0 AND runs.attempt = 0 AND (runs.reason IS NULL OR runs.reason != 'target_paused') RETURNING id
 
 -- name: add_version (hash, rule, stored, body)
 INSERT INTO versions (hash, rule, stored, body) VALUES (:hash, :rule, :stored, :body) ON CONFLICT DO NOTHING
