@@ -13,7 +13,7 @@ from engine.action import Registry
 from engine.clock import SECOND, Clock, from_iso, to_iso
 from engine.console.dead import DeadLetters
 from engine.errors import UserError
-from engine.journal import listing, runs
+from engine.journal import events, listing, runs
 from engine.journal.sqlite import SqliteJournal
 from engine.library import Library
 from engine.model import Run, State
@@ -70,7 +70,7 @@ class Desk:
         stored = await self._event(params)
         made = await self.journal.list(listing.runs_of_event(stored.event.seq))
         shown = _event_line(stored)
-        shown["body"] = mask_private(stored.event.body)
+        shown["body"] = mask_private(stored.event.body, private_values(stored.event.body))
         shown |= await self._decision(stored)
         shown["runs"] = await self._run_lines(made)
         return shown
@@ -111,7 +111,8 @@ class Desk:
         run = await self._run(params)
         tries = await self.journal.list(listing.attempts_of(run.id))
         origin = await self.journal.list(listing.event(run.origin))
-        private = private_values(origin.event.body) if origin else ()
+        around = await self.journal.list(events.around(origin.event)) if origin else None
+        private = private_values(around.bodies) if around else ()
         return {
             **(await self._run_lines([run]))[0],
             "version": run.version,

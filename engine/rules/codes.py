@@ -44,6 +44,7 @@ NULL_IN_TEXT = "R037"
 NEVER_STORED = "R038"
 NAME_AS_SENT = "R039"
 UNKNOWN_STEP = "R040"
+SECRET_SHORT = "R050"  # noqa: S105  # a code
 
 CODES: Mapping[str, str] = {
     UNREADABLE: "the file or folder cannot be read, is not UTF-8, or is larger than 5 MiB",
@@ -86,4 +87,5 @@ CODES: Mapping[str, str] = {
     NEVER_STORED: "a field that carries a credential, and is never stored (a warning)",
     NAME_AS_SENT: "`event` keeps the name that was sent, and this event has others (a warning)",
     UNKNOWN_STEP: "no earlier step of the rule has this id (a warning)",
+    SECRET_SHORT: "a secret that is too short to be masked (a warning)",
 }

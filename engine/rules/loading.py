@@ -86,9 +86,14 @@ def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet)
         keep_fields=merged.keep_fields,
         tests=tuple(merged.tests),
     )
-    return Loaded(
-        _with_hash(ruleset), tuple(sorted(set(merged.problems))), broken=frozenset(broken)
-    )
+    problems = {_masked(problem, secrets) for problem in merged.problems}
+    return Loaded(_with_hash(ruleset), tuple(sorted(problems)), broken=frozenset(broken))
+
+
+def _masked(problem: Problem, secrets: Secrets) -> Problem:
+    """What a library says about a value may quote it."""
+    message, hint = secrets.mask(problem.message), secrets.mask(problem.hint)
+    return replace(problem, message=message, hint=hint)
 
 
 def _variables(merged: Merged, last: RuleSet) -> dict[str, Any]:
