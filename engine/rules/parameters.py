@@ -185,14 +185,16 @@ class ValueCompiler:
     def _text(self, raw: str, mark: Field, report: Report, at: Path) -> Value:
         if whole := SECRET.fullmatch(raw):
             return self._secret(whole[2], mark, report, at)
+        if mark.written is Written.ARGV:
+            return Literal(raw)  # no list: whoever checks the value says so
         if mark.written is Written.LITERAL:
             return self._literal(raw, report)
         if mark.written is Written.EXPRESSION:
             self._mark_dynamic(at)
             expression = compile_expression(raw, report, self.terms.known)
             return Searched(expression) if expression else Literal(raw)
-        if mark.secrets and _INSIDE.search(re.sub(r"\{\{.*?\}\}", "", raw, flags=re.DOTALL)):
-            hint = "inside a text, write {{ secret('name') }}"
+        if _INSIDE.search(re.sub(r"\{\{.*?\}\}", "", raw, flags=re.DOTALL)):
+            hint = "inside a text, write {{ secret('name') }}" if mark.secrets else _WHERE
             report.error(codes.SECRET_REFUSED, "secret(…) stands in the middle of a text", hint)
         if mark.written is Written.URL:
             return self._url(raw, mark, report, at)
