@@ -31,7 +31,13 @@ from engine.model import Answer, Delivery, DueRun, Event, Facts, PlannedRun, Run
 from engine.queue.jobs import Enqueue
 from engine.sources.body import Malformed, parse
 from engine.sources.own import refuse_own
-from engine.sources.redaction import mask_texts, private_values, redact, redact_text
+from engine.sources.redaction import (
+    fit_traceback,
+    mask_texts,
+    private_values,
+    redact,
+    redact_text,
+)
 from engine.sources.signature import Refused, verify
 from engine.sources.subject import raised, subject
 from engine.telling import tell, tell_dead
@@ -185,8 +191,7 @@ class Pipeline:
                 prepared.append(await self._with_later(batch.prepare(item, kinds)))
             except JournalUnavailable:
                 raise
-            except Exception as error:  # ours; one event's trouble must not stop the others
-                log.exception("event.could_not_decide", event_id=item.event.id)
+            except Exception as error:  # noqa: BLE001 - ours; one event must not stop the others
                 decided[item.event.seq] = _undecidable(batch, item, error)
             await pace.rest()
         waiting = await self._find_waiting(batch, prepared)
@@ -289,14 +294,15 @@ class _Pace:
 def _guarded(batch: Batch, prepared: Prepared, waiting: Sequence[Waiting]) -> Decision:
     try:
         return batch.decide(prepared, waiting)
-    except Exception as error:  # ours; one event's trouble must not stop the others
-        log.exception("event.could_not_decide", event_id=prepared.facts.event.id)
+    except Exception as error:  # noqa: BLE001 - ours; one event must not stop the others
         return _undecidable(batch, prepared.facts, error)
 
 
 def _undecidable(batch: Batch, facts: Facts, error: Exception) -> Decision:
-    message = mask_texts(f"{type(error).__name__}: {error}", private_values(facts.bodies))
-    return undecidable(facts.event, message, batch.now)
+    event, bodies = facts.event, facts.bodies
+    log.error("event.could_not_decide", event_id=event.id, exception=fit_traceback(error, bodies))
+    message = mask_texts(f"{type(error).__name__}: {error}", private_values(bodies))
+    return undecidable(event, message, batch.now)
 
 
 def _planned(batch: Batch, decision: Decision) -> list[PlannedRun]:

@@ -21,7 +21,7 @@ CONTEXT: dict[str, Any] = {
     },
     "vars": {"base": "https://api.example.org", "brand": "B"},
 }
-SECRETS = secrets(token="s3cret-token", host="hidden.example.org", bad="a\nb")
+SECRETS = secrets(token="s3cret-token", host="hidden.example.org", bad="one\ntwo")
 
 
 def compile_raw(

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from engine.errors import UserError
+
 Text = str | None
 
 
@@ -46,7 +48,25 @@ def _serve(options: dict[str, Any]) -> None:
 
     secrets = make_secrets(settings)
     configure_logging(settings.log_format, settings.log_level, secrets.mask)
-    asyncio.run(_run(settings, secrets))
+    _warn_of_process_list(options)
+    try:
+        asyncio.run(_run(settings, secrets))
+    except UserError as error:
+        raise UserError(secrets.mask(str(error))) from None
+    except Exception as error:  # noqa: BLE001 - the last place knows no secrets to mask
+        import structlog
+
+        structlog.get_logger("rulewave.daemon").critical("daemon.bug", exc_info=error)
+        raise typer.Exit(3) from None
+
+
+def _warn_of_process_list(options: dict[str, Any]) -> None:
+    import structlog
+
+    log = structlog.get_logger("rulewave.daemon")
+    for name in ("webhook_secret", "console_password"):
+        if options[name] is not None:
+            log.warning("daemon.secret_in_process_list", option=f"--{name.replace('_', '-')}")
 
 
 async def _run(settings: Any, secrets: Any) -> None:

@@ -103,6 +103,11 @@ def render(installation: Installation) -> dict[str, str]:
 
 def doubts(installation: Installation) -> Iterator[str]:
     """What the service will not get at, with its way out."""
+    if CREDENTIAL not in installation.secrets:
+        yield (
+            f"there is no {installation.secrets_dir / CREDENTIAL}, and without it the service does "
+            "not start; it holds the panel's WEBHOOK_SECRET_HEADER"
+        )
     for path in sorted(set(installation.paths)):
         if _below(path, _TEMPORARY):
             yield f"{path} is in a temporary folder, and a service has its own; move it"

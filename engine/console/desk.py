@@ -76,7 +76,7 @@ class Desk:
         stored = await self._event(params)
         made = await self.journal.list(listing.runs_of_event(stored.event.seq))
         shown = _event_line(stored)
-        shown["body"] = mask_private(stored.event.body)
+        shown["body"] = mask_private(stored.event.body, private_values(stored.event.body))
         shown |= await self._decision(stored)
         shown["runs"] = await self._run_lines(made)
         return shown
@@ -117,8 +117,10 @@ class Desk:
         run = await self._run(params)
         tries = await self.journal.list(listing.attempts_of(run.id))
         origin = await self.journal.list(listing.event(run.origin))
+        around = await self.journal.list(events.around(origin.event)) if origin else None
         came = await self.journal.list(events.by_seq(run.arrived)) if run.arrived else None
-        private = private_values([one.body for one in (origin and origin.event, came) if one])
+        bodies = [*(around.bodies if around else ()), *([came.body] if came else ())]
+        private = private_values(bodies)
         return {
             **(await self._run_lines([run]))[0],
             "version": run.version,

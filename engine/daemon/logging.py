@@ -62,7 +62,9 @@ class _Masker:
             return {self._clean(key): self._clean(item) for key, item in value.items()}
         if isinstance(value, list | tuple | set):
             return [self._clean(item) for item in value]
-        return value
+        if value is None or isinstance(value, int | float):
+            return value
+        return self._clean(str(value))
 
 
 def _plain(_logger: Any, _method: str, fact: Fact) -> str:

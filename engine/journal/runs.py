@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from engine.journal.events import to_json
@@ -31,11 +31,16 @@ def run_of(row: Row) -> Run:
     return Run(**values)
 
 
+def _values(run: Run) -> dict[str, Any]:
+    """Its fields as they are: a result may be nested deeper than a deep copy could follow."""
+    return {one.name: getattr(run, one.name) for one in fields(run)}
+
+
 def add(planned: Iterable[PlannedRun]) -> Op[list[Run]]:
     """Add runs with their watches; those that were new (a run is planned only once)."""
     fresh = []
     for plan in planned:
-        values = asdict(plan.run)
+        values = _values(plan.run)
         values["state"] = plan.run.state.value
         values["results"] = to_json(plan.run.results)
         values["failure"] = to_json(plan.run.failure) if plan.run.failure else None
@@ -127,7 +132,7 @@ def save(before: Run, after: Run) -> Op[bool]:
 
     A run that was cancelled while its try was under way goes on only to end as cancelled.
     """
-    values = asdict(after)
+    values = _values(after)
     wanted = {name: values[name] for name in _SAVED}
     rows = yield from ask(
         "save_run",

@@ -44,6 +44,8 @@ NULL_IN_TEXT = "R037"
 NEVER_STORED = "R038"
 NAME_AS_SENT = "R039"
 UNKNOWN_STEP = "R040"
+ALWAYS_TRUE = "R049"
+SECRET_SHORT = "R050"  # noqa: S105  # a code
 
 CODES: Mapping[str, str] = {
     UNREADABLE: "the file or folder cannot be read, is not UTF-8, or is larger than 5 MiB",
@@ -82,8 +84,10 @@ CODES: Mapping[str, str] = {
     NULL_ORDERED: "`<` or `>` on what may be null, under `not` or `!`: null makes it true",
     UNKNOWN_PATH: "a path at which no version of the panel sends anything (a warning)",
     SOME_VERSIONS: "only some versions of the panel send this, or send it so (a warning)",
-    NULL_IN_TEXT: "a text needs what may be null (a warning)",
+    NULL_IN_TEXT: "a text or a function needs what may be null (a warning)",
     NEVER_STORED: "a field that carries a credential, and is never stored (a warning)",
     NAME_AS_SENT: "`event` keeps the name that was sent, and this event has others (a warning)",
     UNKNOWN_STEP: "no earlier step of the rule has this id (a warning)",
+    ALWAYS_TRUE: "a text by itself in a condition, which is always true",
+    SECRET_SHORT: "a secret that is too short to be masked (a warning)",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from engine.errors import CouldNotEvaluate
@@ -10,6 +11,7 @@ from engine.rules.conditions import Condition
 from engine.rules.expressions import (
     ALL_FUNCTIONS,
     Expression,
+    Node,
     NotJMESPathError,
     library_functions,
 )
@@ -53,8 +55,7 @@ def compile_condition(
 ) -> Condition | None:
     """A condition compiled, or None and the reasons reported."""
     if isinstance(raw, str):
-        expression = compile_expression(raw, report, known)
-        return Condition("text", expression) if expression else None
+        return _compile_text(raw, report, known)
     if isinstance(raw, list):
         return _compile_join("all", raw, report, known)
     if not isinstance(raw, dict) or len(raw) != 1 or next(iter(raw)) not in _JOINS:
@@ -69,6 +70,26 @@ def compile_condition(
         report.at(join).error(codes.WRONG_VALUE, f"{join} needs a list of conditions")
         return None
     return _compile_join(join, below, report.at(join), known)
+
+
+def _compile_text(raw: str, report: Report, known: frozenset[str]) -> Condition | None:
+    expression = compile_expression(raw, report, known)
+    if expression is None:
+        return None
+    for text in _texts_alone(expression.tree):
+        message = f"'{shortened(text)}' by itself is always true"
+        hint = f"name the field again: user.tag == '{shortened(text)}'"
+        report.error(codes.ALWAYS_TRUE, message, hint)
+    return Condition("text", expression)
+
+
+def _texts_alone(node: Node) -> Iterator[str]:
+    """The texts that stand where a condition should: `a == 'x' || 'y'`."""
+    if node["type"] in {"and_expression", "or_expression", "not_expression"}:
+        for child in node["children"]:
+            yield from _texts_alone(child)
+    elif node["type"] == "literal" and isinstance(node["value"], str):
+        yield node["value"]
 
 
 def _compile_join(

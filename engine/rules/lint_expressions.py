@@ -27,6 +27,10 @@ _GIVES: Mapping[Kind, frozenset[str]] = {
     "boolean": frozenset({"contains", "starts_with", "ends_with", "matches", "changed"}),
 }  # fmt: skip
 _KINDS: Mapping[str, Kind] = {name: kind for kind, names in _GIVES.items() for name in names}
+_REFUSE_NULL = frozenset({
+    "abs", "bytes", "ceil", "contains", "days_since", "duration", "ends_with", "floor",
+    "hours_until", "length", "lower", "matches", "split", "starts_with", "time", "trim", "upper",
+})  # fmt: skip
 _BOOLEAN = Shape(frozenset({"boolean"}))
 
 
@@ -163,6 +167,8 @@ class _Reader:
         name, arguments = node["value"], node["children"]
         plain = How(how.facts, lenient=name in _FALLS_BACK)
         read = [self.read(one, at, plain) for one in arguments]
+        if name in _REFUSE_NULL and read and _is_null_today(read[0]):
+            self.scope.null_in_call(read[0], name)
         if name == "changed" and read and isinstance(read[0].value, str):
             self.scope.follow(tuple(read[0].value.split(".")), plain)
         if name == "contains" and _is_event(arguments[1:]) and isinstance(read[0].value, list):
@@ -231,6 +237,11 @@ def _literal(node: Node, at: Reading, how: How) -> Reading:
         return Reading(Shape(frozenset({"text"})), value=value)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return Reading(Shape(frozenset({"number"})) if number else ANYTHING, value=value)
+
+
+def _is_null_today(found: Reading) -> bool:
+    """Whether also the newest panels may send a null."""
+    return found.nulls and bool(found.path) and not found.shape.filled
 
 
 def _same(node: Node, at: Reading, how: How) -> Reading:

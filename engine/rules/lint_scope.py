@@ -152,6 +152,14 @@ class Scope:
             f"write {{{{ {found.text} | default('…') }}}}, or ask for it with when: {found.text}",
         )
 
+    def null_in_call(self, found: Reading, function: str) -> None:
+        """A function refuses the null that a value may be: then nothing is decided."""
+        self.report.warn(
+            codes.NULL_IN_TEXT,
+            f"{found.text} {_when_null(found.shape)}, and {function}() cannot be asked of a null",
+            f"ask for it as well: {found.text} && …",
+        )
+
     def _is_hidden(self, path: Path) -> bool:
         return path[-1] in self.hidden and not _BODIES.isdisjoint(path[:2])
 

@@ -90,13 +90,20 @@ def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet)
         keep_fields=merged.keep_fields,
         tests=tuple(merged.tests),
     )
+    problems = {_masked(problem, secrets) for problem in merged.problems}
     return Loaded(
         with_hash(ruleset),
-        tuple(sorted(set(merged.problems))),
+        tuple(sorted(problems)),
         broken=frozenset(name for name in names if name),
         former=frozenset(name for source in broken for name in former_ids(source)),
         nameless=None in names,
     )
+
+
+def _masked(problem: Problem, secrets: Secrets) -> Problem:
+    """What a library says about a value may quote it."""
+    message, hint = secrets.mask(problem.message), secrets.mask(problem.hint)
+    return replace(problem, message=message, hint=hint)
 
 
 def _variables(merged: Merged, last: RuleSet) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from engine.rules.marks import models_at, slots
 from engine.rules.names import STEP_KEYS
 from engine.rules.report import Path, Report
 from engine.rules.wording import did_you_mean, shortened, shown
+from engine.sources.redaction import sounds_secret
 
 
 def report_mistakes(
@@ -76,11 +77,8 @@ def _bad(
     number = isinstance(value, int | float)
     hint = "put it in quotes" if number and "text" in said else ""
     said = said.replace(" or should be ", " or ")
-    given = (
-        f", not {shown(value)}"
-        if path and value not in ([], {}) and said.startswith("should be")
-        else ""
-    )
+    told = path and value not in ([], {}) and not any(sounds_secret(str(key)) for key in path)
+    given = f", not {shown(value)}" if told and said.startswith("should be") else ""
     report.at(*path).error(codes.BAD_PARAMETER, f"{where}{said}{given}", hint)
 
 

@@ -37,6 +37,8 @@ from engine.rules.values import (
     checked_line,
 )
 from engine.rules.wording import shortened, shown
+from engine.sources.masking import SHORTEST
+from engine.sources.redaction import sounds_secret
 
 __all__ = [
     "SECRET",
@@ -50,7 +52,6 @@ __all__ = [
 SECRET = re.compile(r"""\s*secret\(\s*(['"])([^'"]*)\1\s*\)\s*""")
 _INSIDE = re.compile(r"""\bsecret\(\s*['"]""")
 _WHERE = "secrets may stand in connections, http headers, query and auth, and env of shell"
-_CREDENTIALS = frozenset({"password", "bearer", "token"})
 _PLACEHOLDER = "x"
 
 
@@ -184,14 +185,16 @@ class ValueCompiler:
     def _text(self, raw: str, mark: Field, report: Report, at: Path) -> Value:
         if whole := SECRET.fullmatch(raw):
             return self._secret(whole[2], mark, report, at)
+        if mark.written is Written.ARGV:
+            return Literal(raw)  # no list: whoever checks the value says so
         if mark.written is Written.LITERAL:
             return self._literal(raw, report)
         if mark.written is Written.EXPRESSION:
             self._mark_dynamic(at)
             expression = compile_expression(raw, report, self.terms.known)
             return Searched(expression) if expression else Literal(raw)
-        if mark.secrets and _INSIDE.search(re.sub(r"\{\{.*?\}\}", "", raw, flags=re.DOTALL)):
-            hint = "inside a text, write {{ secret('name') }}"
+        if _INSIDE.search(re.sub(r"\{\{.*?\}\}", "", raw, flags=re.DOTALL)):
+            hint = "inside a text, write {{ secret('name') }}" if mark.secrets else _WHERE
             report.error(codes.SECRET_REFUSED, "secret(…) stands in the middle of a text", hint)
         if mark.written is Written.URL:
             return self._url(raw, mark, report, at)
@@ -211,7 +214,8 @@ class ValueCompiler:
                 timezone=self.terms.timezone,
             )
             return Text(template, line, mark.secrets)
-        if mark.secrets and text and (at[-1] in _CREDENTIALS or at[-2:] == ("basic", 1)):
+        if mark.secrets and text and _is_credential(at):
+            self.terms.secrets.hide(text)
             hint = "write secret('a_name') instead, and give the value by that name"
             report.warn(codes.WRITTEN_SECRET, "a credential is written out here", hint)
         if line:
@@ -237,10 +241,14 @@ class ValueCompiler:
 
     def _check_secret(self, name: str, report: Report) -> None:
         try:
-            if not self.terms.secrets.knows(name):
-                self.terms.secrets.get(name)
+            short = self.terms.secrets.is_short(name)
         except UserError as error:
             report.warn(codes.SECRET_MISSING, str(error))
+            return
+        if short:
+            message = f'the secret "{name}" has fewer than {SHORTEST} characters'
+            hint = "it is shown wherever it turns up, for it would mask innocent words; take a longer one"
+            report.warn(codes.SECRET_SHORT, message, hint)
 
     def _url(self, raw: str, mark: Field, report: Report, at: Path) -> Value:
         text = raw.strip()
@@ -252,7 +260,10 @@ class ValueCompiler:
         try:
             secret = self.terms.secrets.get
             found = template.authority(self.terms.vars, secret, path=self.path_only)
-            self.authorities += [found] if found else []
+            if found is not None:
+                # Lanes are named after it, in the journal and in metrics.
+                known = self.terms.secrets.mask(found) == found
+                self.authorities.append(found if known else shortened(template.fixed))
         except OpenOriginError as error:
             report.error(codes.OPEN_ORIGIN, str(error), error.hint)
         except CouldNotEvaluate as error:
@@ -277,3 +288,8 @@ class ValueCompiler:
                 message = f'the secret "{name}" cannot be used here'
                 report.error(codes.SECRET_REFUSED, message, _WHERE)
         return seen
+
+
+def _is_credential(at: Path) -> bool:
+    """Whether what stands there opens doors, going by the names on the way to it."""
+    return sounds_secret(str(at[-1])) or at[-2:] == ("basic", 1)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from engine.errors import UserError
+from engine.sources.masking import CUT, MASK, SHORTEST, forms, mask
+from engine.sources.redaction import rebuilt
 
-MASK = "•••"
-_SHORTEST = 4
+__all__ = ["MASK", "Secrets", "is_secret_name"]
+
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", re.ASCII)
 
 
@@ -30,9 +29,7 @@ class Secrets:
     ) -> None:
         self._folders = (credentials, folder)
         self._environ = environ
-        self._pattern: re.Pattern[str] | None = None
-        self._forms: set[str] = set()
-        self._handed_out: set[str] = set()
+        self._hidden: frozenset[str] = frozenset()
 
     def get(self, name: str) -> str:
         """The secret's value; `UserError` naming the places looked at where there is none."""
@@ -46,19 +43,28 @@ class Secrets:
         """Whether there is such a secret."""
         return self._find(name) is not None
 
+    def is_short(self, name: str) -> bool:
+        """Whether it is too short to be masked; `UserError` where there is no such secret."""
+        value = self._find(name)
+        return len(self.get(name) if value is None else value) < SHORTEST
+
     def mask(self, text: str) -> str:
         """The text with every secret handed out so far replaced, however it was encoded."""
-        return self._pattern.sub(MASK, text) if self._pattern else text
+        return mask(text, self._hidden)
 
-    def mask_value(self, value: Any) -> Any:
-        """The same for every text inside a JSON value, keys included."""
-        if isinstance(value, str):
-            return self.mask(value)
-        if isinstance(value, Mapping):
-            return {self.mask_value(key): self.mask_value(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.mask_value(item) for item in value]
-        return value
+    def mask_value(self, value: Any, *, cut: bool = False) -> Any:
+        """The same for every text and number inside a JSON value, keys included.
+
+        `cut` says that texts may end in the middle of a secret.
+        """
+
+        def keys(each: Mapping[str, Any]) -> dict[str, Any]:
+            return {self.mask(str(key)): self._masked_number(item) for key, item in each.items()}
+
+        def text(each: str) -> str:
+            return self.mask(each + CUT).removesuffix(CUT) if cut else self.mask(each)
+
+        return rebuilt(value, keys, text, lambda each: list(map(self._masked_number, each)))
 
     def _find(self, name: str) -> str | None:
         if not is_secret_name(name):
@@ -77,14 +83,14 @@ class Secrets:
         )
 
     def hide(self, value: str) -> None:
-        """Mask this value from now on."""
-        if value in self._handed_out:
-            return
-        self._handed_out.add(value)
-        self._forms |= _forms(value)
-        longest_first = sorted(self._forms, key=len, reverse=True)
-        if longest_first:
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+        """Mask this value from now on, unless it is so short that it would mask innocent words."""
+        if len(value) >= SHORTEST and value not in self._hidden:
+            self._hidden |= forms(value)
+
+    def _masked_number(self, value: Any) -> Any:
+        """A secret of digits comes back from JSON as a number."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return MASK if number and str(value) in self._hidden else value
 
 
 def _variable(name: str) -> str:
@@ -98,16 +104,3 @@ def _read(path: Path) -> str | None:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"the secret in {path} cannot be read: {error}") from error
-
-
-def _forms(value: str) -> set[str]:
-    """The ways in which a secret can turn up in a text; short ones would mask innocent words."""
-    raw = value.encode()
-    forms = {value, value.strip(), quote(value, safe=""), quote(value), quote_plus(value)}
-    forms |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
-    # Base64 of a text that begins with other characters ("user:password") shifts by one or two.
-    for shift in range(3):
-        whole = base64.b64encode(b"\0" * shift + raw).decode()
-        begin, end = (0, 2, 3)[shift], len(whole) - (0, 3, 2)[(shift + len(raw)) % 3]
-        forms |= {whole[begin:end], whole[begin:end].replace("+", "-").replace("/", "_")}
-    return {form for form in forms if len(form) >= _SHORTEST and len(value) >= _SHORTEST}

@@ -68,6 +68,8 @@ def _other_hint(text: str, column: int, rest: str, word: str) -> str:
         return "write !(…), or  not: …  as a key"
     if word in _OTHERS:
         return _OTHERS[word]
+    if re.match(r"\s*[-+*/]\s*[\w(]", rest):
+        return "JMESPath does not calculate: hours_until(x) and days_since(x) tell how far off a time is"
     if rest.startswith(("\u2018", "\u2019", "\u201c", "\u201d")):
         return "these are typographic quotes; texts stand in straight ones: 'text'"
     return ""

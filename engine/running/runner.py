@@ -32,7 +32,7 @@ from engine.running.recording import Change, Ended, record_and_tell
 from engine.running.retries import Tried, after_try, end
 from engine.running.scene import Scene, unwanted
 from engine.running.trying import Trier
-from engine.sources.redaction import mask_texts, private_values, strip_secrets
+from engine.sources.redaction import fit_traceback, mask_texts, private_values, strip_secrets
 
 _ALL = 2**62
 _WORTH_ASKING_AGAIN = SECOND
@@ -90,8 +90,7 @@ class Runner:
             await self._handle(job)
         except JournalUnavailable:
             raise
-        except Exception as error:  # ours; kept as a dead letter, with a traceback in the log
-            log.exception("run.bug", run=job.run)
+        except Exception as error:  # noqa: BLE001 - ours; a dead letter, and a traceback
             await self._bury(job, error)
 
     async def _handle(self, job: Job) -> None:
@@ -250,7 +249,8 @@ class Runner:
         if failure is not None:
             failure.message = self._fit(scene, failure.message)
             return tried
-        return replace(tried, result=self.secrets.mask_value(strip_secrets(tried.result)))
+        result, cut = strip_secrets(tried.result), tried.result.get("truncated") is True
+        return replace(tried, result=self.secrets.mask_value(result, cut=cut))
 
     def _fit(self, scene: Scene, text: str) -> str:
         """A text as it may be logged and shown: neither secrets nor private values in it."""
@@ -338,7 +338,12 @@ class Runner:
         )  # fmt: skip
 
     async def _bury(self, job: Job, error: Exception) -> None:
-        run, _ = await self.journal.read(_run_and_facts(job.run))
+        facts = None
+        try:
+            run, facts = await self.journal.read(_run_and_facts(job.run))
+        finally:
+            trace = fit_traceback(error, facts.bodies if facts else ())
+            log.error("run.bug", run=job.run, exception=trace)
         if run is None or run.state not in {State.QUEUED, State.RUNNING}:
             return
         message = f"a bug in Rulewave: {type(error).__name__}; the log has the traceback"

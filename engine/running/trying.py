@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -49,7 +50,7 @@ class Trier:
                 return _timed_out(task, call, gate)
             if task in self._called_back:
                 return _handed_back(task, gate)
-            return _outcome(task, gate)
+            return _outcome(task, call, gate)
         finally:
             self._under_way.discard(task)
             self._called_back.discard(task)
@@ -105,7 +106,7 @@ def _handed_back(task: asyncio.Task[dict[str, Any]], gate: _Gate) -> Tried:
     return Tried(failure=failure, handed_back=True)
 
 
-def _outcome(task: asyncio.Task[dict[str, Any]], gate: _Gate) -> Tried:
+def _outcome(task: asyncio.Task[dict[str, Any]], call: Call, gate: _Gate) -> Tried:
     error = None if task.cancelled() else task.exception()
     if error is None and not task.cancelled():
         return Tried(result=task.result())
@@ -113,7 +114,8 @@ def _outcome(task: asyncio.Task[dict[str, Any]], gate: _Gate) -> Tried:
         return Tried(failure=error)
     if isinstance(error, JournalUnavailable):
         return Tried(failure=ActionFailed(f"the journal is away: {error}", retry=True))
-    log.error("action.bug", exc_info=error)
+    trace = "".join(traceback.format_exception(error)) if error else ""
+    log.error("action.bug", exception=call.mask(trace))
     name = type(error).__name__ if error else "CancelledError"
     message = f"a bug in the action: {name}"
     return Tried(failure=ActionFailed(message, unknown=not gate.open, reason=Reason.BUG))

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 import re
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, lru_cache
 from typing import Any
 
 from engine.sources import catalogue
+from engine.sources.masking import MASK, forms_of, mask
 
-MASK = "•••"
-"""What stands where a value was."""
-_CUT = "…"
-# So much of a value's beginning tells nothing yet.
-_TELLING = 8
+__all__ = [
+    "MASK",
+    "fit_traceback",
+    "mask_private",
+    "mask_texts",
+    "private_values",
+    "rebuilt",
+    "redact",
+    "redact_text",
+    "sounds_secret",
+    "strip_secrets",
+]
 
 _PLAIN = (str, int, float, type(None))
 # `"\u0070assword"` is the same name.
@@ -26,7 +35,7 @@ _QUOTED_FIELD = re.compile(
 )
 # Named like secret ones, in results of actions: lower case, without `_` and `-`.
 _COMMON = (
-    "password passwd passphrase pwd token secret clientsecret apikey xapikey apitoken xapitoken"
+    "bearer password passwd passphrase pwd token secret clientsecret apikey xapikey apitoken xapitoken"
     " authorization proxyauthorization accesstoken refreshtoken idtoken bearertoken authtoken"
     " sessiontoken csrftoken privatekey secretkey credentials cookie setcookie"
 )
@@ -41,7 +50,7 @@ def redact(body: Mapping[str, Any], keep: frozenset[str] = frozenset()) -> dict[
             return dict(each)
         return {name: item for name, item in each.items() if name not in names}
 
-    redacted: dict[str, Any] = _rebuilt(body, without)
+    redacted: dict[str, Any] = rebuilt(body, without)
     return redacted
 
 
@@ -60,7 +69,7 @@ def mask_private(value: Any, values: Iterable[str] = ()) -> Any:
     `values` are masked inside of texts as well.
     """
     names = catalogue.private_names()
-    known = tuple(values)
+    hidden = forms_of(values)
 
     def masked(each: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -68,7 +77,7 @@ def mask_private(value: Any, values: Iterable[str] = ()) -> Any:
             for name, item in each.items()
         }
 
-    return _rebuilt(value, masked, lambda text: mask_texts(text, known))
+    return rebuilt(value, masked, lambda text: mask(text, hidden))
 
 
 def private_values(value: Any) -> tuple[str, ...]:
@@ -82,27 +91,18 @@ def private_values(value: Any) -> tuple[str, ...]:
         )
         return dict(each)
 
-    _rebuilt(value, gather)
+    rebuilt(value, gather)
     return tuple(sorted(found, key=len, reverse=True))
 
 
 def mask_texts(text: str, values: Iterable[str]) -> str:
-    """The text with each of these values masked, also where a `…` cut it short."""
-    for value in values:
-        text = text.replace(value, MASK)
-        if _CUT in text and value[:_TELLING] in text:
-            text = _mask_beginnings(text, value)
-    return text
+    """The text with each of these values masked, however it was encoded."""
+    return mask(text, forms_of(values))
 
 
-def _mask_beginnings(text: str, value: str) -> str:
-    """The text without the beginnings of the value that end in a `…`."""
-    parts = text.split(_CUT)
-    for number, part in enumerate(parts[:-1]):
-        at = part.rfind(value[:_TELLING])
-        if at >= 0 and value.startswith(part[at:]):
-            parts[number] = part[:at] + MASK
-    return _CUT.join(parts)
+def fit_traceback(error: BaseException, bodies: Any) -> str:
+    """The traceback of a bug for the log: texts from the private fields of `bodies` masked."""
+    return mask_texts("".join(traceback.format_exception(error)), private_values(bodies))
 
 
 def strip_secrets(value: Any) -> Any:
@@ -110,16 +110,16 @@ def strip_secrets(value: Any) -> Any:
 
     A text that is JSON loses them too: an answer is kept as text beside what was read from it.
     """
-    return _rebuilt(
+    return rebuilt(
         value,
-        lambda each: {name: each[name] for name in each if not _sounds_secret(str(name))},
+        lambda each: {name: each[name] for name in each if not sounds_secret(str(name))},
         _strip_text,
     )
 
 
 def _strip_text(text: str) -> str:
     """JSON without such fields, as it stands where it has none; of JSON cut short, they are masked."""
-    if not text.lstrip().startswith(("{", "[")) or not any(map(_sounds_secret, _names_in(text))):
+    if not text.lstrip().startswith(("{", "[")) or not any(map(sounds_secret, _names_in(text))):
         return text
     try:
         kept = json.dumps(strip_secrets(json.loads(text)), ensure_ascii=False)
@@ -133,7 +133,7 @@ def _names_in(text: str) -> Iterable[str]:
 
 
 def _masked_field(found: re.Match[str]) -> str:
-    if not _sounds_secret(_unescaped(found["name"])):
+    if not sounds_secret(_unescaped(found["name"])):
         return found[0]
     return f'"{found["name"]}"{found["colon"]}"{MASK}"'
 
@@ -142,12 +142,13 @@ def _unescaped(name: str) -> str:
     return _ESCAPED_LETTER.sub(lambda escape: chr(int(escape[1], 16)), name)
 
 
-def _rebuilt(
+def rebuilt(
     value: Any,
     shape: Callable[[Mapping[str, Any]], dict[str, Any]],
     leaf: Callable[[str], str] | None = None,
+    items: Callable[[Iterable[Any]], list[Any]] = list,
 ) -> Any:
-    """A deep copy whose every mapping has been through `shape`, and every text through `leaf`.
+    """A deep copy: mappings have been through `shape`, lists through `items`, texts through `leaf`.
 
     No recursion, so no depth is too much.
     """
@@ -164,7 +165,7 @@ def _rebuilt(
             if isinstance(item, Mapping):
                 copy: Any = shape(item)
             elif isinstance(item, list | tuple):
-                copy = list(item)
+                copy = items(item)
             else:
                 continue
             holder[place] = copy
@@ -178,7 +179,8 @@ def _removed(keep: frozenset[str]) -> frozenset[str]:
 
 
 @lru_cache(maxsize=4096)
-def _sounds_secret(name: str) -> bool:
+def sounds_secret(name: str) -> bool:
+    """Whether a field of that name carries a credential, most likely."""
     return _plain(name) in _secret_sounds()
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,6 +83,7 @@ def test_no_secret_is_written_wherever_it_lies(format: str) -> None:
     configure_logging(format, "info", lambda text: text.replace("hunter2", "***"), out)
     log = structlog.get_logger()
     log.info("x", text="a hunter2 b", listed=["hunter2", 1], mapped={"hunter2": {"in": "hunter2"}})
+    log.info("y", error=ValueError("hunter2"), path=Path("hunter2"))
     try:
         _fail("hunter2")
     except ValueError:

@@ -67,6 +67,22 @@ def printed(tmp_path: Path, on: str, text: str, when: str = "`true`") -> Loaded:
             "R035 node.usersOnline is never there: these events have no node",
         ),
         (
+            "user.expired",
+            "contains(user.email, '@example.org')",
+            (
+                "R037 user.email may be null, and contains() cannot be asked of a null; "
+                "ask for it as well: user.email && …"
+            ),
+        ),
+        (
+            "user.expired",
+            "hours_until(previous.user.subRevokedAt) < `5`",
+            (
+                "R037 previous.user.subRevokedAt may be null, and hours_until() cannot be asked of "
+                "a null; ask for it as well: previous.user.subRevokedAt && …"
+            ),
+        ),
+        (
             "[node.created, node.deleted]",
             "user.email",
             "R035 user.email is never there: these events have no user",

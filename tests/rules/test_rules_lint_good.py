@@ -21,7 +21,7 @@ SAY = "do: [{say: {text: hi}}]"
         ("user.expired", "!(user.usedPercent > `80`) && user.usedPercent != `null`"),
         ("user.expired", "!(default(user.usedPercent, `0`) > `80`)"),
         ("user.expired", "!(user.trafficLimitBytes > `0`)"),
-        ("user.expired", "!contains(user.email, '@')"),
+        ("user.expired", "user.email && !contains(user.email, '@')"),
         ("user.expired", "changed('user.expireAt') && !(previous.user.trafficLimitBytes > `5`)"),
         ("user.renewed", "!(previous.user.trafficLimitBytes > `5`)"),
         ("user.expired", "(data.usedTrafficBytes || data.userTraffic.usedTrafficBytes) != `null`"),

@@ -236,3 +236,30 @@ def test_on_failure_is_a_list_of_steps_with_ids_of_their_own(tmp_path: Path) -> 
     steps = "do: [{id: a, say: {text: hi}}]\non_failure: [{id: a, say: {text: hi}}]"
     (problem,) = wrong(tmp_path, steps)
     assert 'another step of this rule has the id "a"' in problem
+
+
+@pytest.mark.parametrize(
+    "condition", ["user.tag == 'VIP' || 'GOLD'", "'GOLD' && user.email", "!('GOLD')", "'GOLD'"]
+)
+def test_a_text_by_itself_is_no_condition(tmp_path: Path, condition: str) -> None:
+    assert wrong(tmp_path, f'when: "{condition}"\n{SAY}') == [
+        (
+            "rules.yaml:5:11: R049 'GOLD' by itself is always true; "
+            "name the field again: user.tag == 'GOLD'"
+        )
+    ]
+
+
+def test_a_text_to_fall_back_on_is_no_condition_by_itself(tmp_path: Path) -> None:
+    loaded = load_text(tmp_path, rule(f"when: \"(user.tag || 'x') == 'VIP'\"\n{SAY}"))
+    assert not loaded.problems
+
+
+def test_who_calculates_is_told_of_the_functions_for_times(tmp_path: Path) -> None:
+    (problem,) = wrong(tmp_path, f'when: "time(user.expireAt) - time(now) > `5`"\n{SAY}')
+    assert problem.endswith("hours_until(x) and days_since(x) tell how far off a time is")
+
+
+def test_a_secret_in_a_text_for_people_is_refused_however_it_is_written(tmp_path: Path) -> None:
+    (problem,) = wrong(tmp_path, "do: [{say: {text: \"it is secret('panel')\"}}]")
+    assert "R023 secret(…) stands in the middle of a text" in problem

@@ -65,3 +65,11 @@ def test_each_program_waits_in_a_lane_of_its_own(run: list[Any], target: str) ->
     found = compile_parameters(Shell(), {"run": run}, terms, Report())
     assert found is not None
     assert Shell().target(None, found.authority) == target
+
+
+def test_a_command_line_in_place_of_a_list_is_refused_whatever_is_in_it() -> None:
+    report = Report()
+    run = "echo {{ user.username }}"
+    compile_parameters(Shell(), {"run": run}, Terms(Secrets(None, None, {})), report)
+    (problem,) = report.problems
+    assert problem.message == f'shell: run: should be a list, not "{run}"'

@@ -81,3 +81,44 @@ def test_a_json_value_is_masked_all_the_way_down() -> None:
     secrets.get("a")
     value = {"hidden": ["x hidden", {"n": 5, "t": ("hidden", None)}]}
     assert secrets.mask_value(value) == {MASK: [f"x {MASK}", {"n": 5, "t": [MASK, None]}]}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '"p\\/q<&>\\"r\'s+t"',
+        "p/q\\u003c\\u0026\\u003e",
+        "p/q&lt;&amp;&gt;&quot;r&#39;s+t",
+        "p%2fq%3c%26%3e%22r%27s%2bt",
+        "702f713c263e22722773" + "2b74",
+        "b'p/q<&>\"r\\'s+t'",
+    ],
+)
+def test_what_other_programs_make_of_a_secret_is_masked(written: str) -> None:
+    secret = "p/q<&>" if "\\u003c" in written else "p/q<&>\"r's+t"
+    secrets = Secrets(None, None, {"RULEWAVE_SECRET_A": secret})
+    secrets.get("a")
+    assert MASK in secrets.mask(written)
+
+
+def test_each_line_of_a_key_is_masked_by_itself() -> None:
+    key = "-----BEGIN KEY-----\nMIIEowIBAAKC\nAQEA75kGx\n-----END KEY-----"
+    secrets = Secrets(None, None, {"RULEWAVE_SECRET_A": key})
+    secrets.get("a")
+    assert secrets.mask("the last line was AQEA75kGx") == f"the last line was {MASK}"
+    assert secrets.mask(" ".join(key.split())) == MASK
+
+
+def test_a_secret_of_digits_is_masked_where_it_comes_back_as_a_number() -> None:
+    secrets = Secrets(None, None, {"RULEWAVE_SECRET_A": "48151623"})
+    secrets.get("a")
+    assert secrets.mask_value({"a": 48151623, "b": [48151623, 4, True]}) == {
+        "a": MASK,
+        "b": [MASK, 4, True],
+    }
+
+
+def test_a_text_cut_in_the_middle_of_a_secret_keeps_no_beginning_of_it() -> None:
+    secrets = Secrets(None, None, {"RULEWAVE_SECRET_A": "abcdefghij"})
+    secrets.get("a")
+    assert secrets.mask("x abcdefg… y ab… z") == f"x {MASK}… y ab… z"

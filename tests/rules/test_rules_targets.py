@@ -28,7 +28,7 @@ from engine.rules.report import Report
         ("{{ vars.base }}/u/{{ user.name }}", "api.example.org", "https://api.example.org/u/anna"),
         (
             "https://{{ secret('host') }}/{{ user.n }}",
-            "hidden.example.org",
+            "https://{{ secret('host') }}/",
             "https://hidden.example.org/3",
         ),
         (

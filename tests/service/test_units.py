@@ -146,6 +146,11 @@ def test_a_line_break_in_a_path_is_refused() -> None:
         render(replace(INSTALLED, rules=Path("/etc/a\nExecStart=/bin/sh")))
 
 
+def test_a_service_without_the_panels_secret_is_doubted_for_it_would_not_start() -> None:
+    (doubt,) = doubts(replace(INSTALLED, secrets=("smtp_password",)))
+    assert "webhook_secret, and without it the service does not start" in doubt
+
+
 def test_an_installation_that_the_service_cannot_see_is_doubted() -> None:
     hidden = replace(
         INSTALLED, program_folders=(Path("/home/anna/rulewave"),), rules=Path("/tmp/rules.yaml")
