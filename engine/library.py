@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -12,13 +13,15 @@ from engine.journal import runs
 from engine.journal.operations import Op
 from engine.journal.sqlite import SqliteJournal
 from engine.rules.expressions import Expression
-from engine.rules.model import AfterStep, Per, Rule, RuleSet
+from engine.rules.model import ActionStep, AfterStep, Per, Rule, RuleSet
+
+Stored = Mapping[str, Any]
 
 
 class CompileRule(Protocol):
-    """Compiles a rule again from its source and time zone, with the connections in force now."""
+    """Compiles a rule again from what the journal has of it, with the connections of a rule set."""
 
-    def __call__(self, source: Any, timezone: str, *, steps: bool = True) -> Rule | None:
+    def __call__(self, stored: Stored, ruleset: RuleSet, *, steps: bool = True) -> Rule | None:
         """The rule; None where it has an error. Without `steps` it can only be asked."""
         ...
 
@@ -44,14 +47,22 @@ class Library:
 
     async def start(self) -> None:
         """Keep the rules in force in the journal, before any run begins with them."""
-        await self._journal.write(_keep(self.book.ruleset, self._clock.now()))
+        await self._journal.write(keep(self.book.ruleset, self._clock.now()))
+
+    def swap(self, ruleset: RuleSet) -> None:
+        """From now on these are in force; the journal has them already. Cannot fail."""
+        book = Rulebook(ruleset)
+        # Runs go on with the versions that they began with.
+        book.by_version = {**self.book.by_version, **book.by_version}
+        self._note_kinds(*ruleset.rules)
+        self.book = book
 
     async def version(self, hash: str, book: Rulebook | None = None) -> Rule | None:
         """The rule as it was in that version; None where the journal does not have it."""
         book = book or self.book
         if hash not in book.by_version:
             stored = await self._journal.read(kept.version(hash))
-            rule = self._compile(stored["rule"], stored["timezone"]) if stored else None
+            rule = self._compile(stored, book.ruleset) if stored else None
             if rule is None:
                 return None
             book.by_version[hash] = rule
@@ -83,8 +94,8 @@ class Library:
         stored = await self._journal.list(kept.version(hash))
         if stored is None:
             return None
-        source, timezone = stored["rule"], stored["timezone"]
-        rule = self._compile(source, timezone) or self._compile(source, timezone, steps=False)
+        ruleset = self.book.ruleset
+        rule = self._compile(stored, ruleset) or self._compile(stored, ruleset, steps=False)
         return replace(rule, version=hash) if rule else None
 
     async def watch_kinds(self) -> list[tuple[str, Per]]:
@@ -107,13 +118,29 @@ def _per(text: str) -> Per:
     return Per(text, Expression(text) if text not in {"", "none"} else None)
 
 
-def _keep(ruleset: RuleSet, now: int) -> Op[None]:
+def keep(ruleset: RuleSet, now: int) -> Op[None]:
+    """Keep a rule set and its rules: runs and decision records name them by their hashes."""
     for rule in ruleset.rules:
-        stored = {"rule": rule.source, "timezone": rule.timezone}
+        stored = {"rule": rule.source, "timezone": rule.timezone, "uses": connections_of(rule)}
         yield from kept.keep_version(rule.version, rule.id, stored, now)
     content = {
         "rules": [rule.version for rule in ruleset.rules],
         "vars": ruleset.vars,
         "timezone": ruleset.timezone,
+        "keep_fields": sorted(ruleset.keep_fields),
+        "connections": _storable(ruleset, retired=False),
+        "retired": _storable(ruleset, retired=True),
     }
     yield from kept.keep_ruleset(ruleset.hash, content, now)
+
+
+def connections_of(rule: Rule) -> list[str]:
+    """The names of the connections that the rule's steps use."""
+    steps = [step for step in walk_all(rule) if isinstance(step, ActionStep)]
+    return sorted({step.connection for step in steps if step.connection})
+
+
+def _storable(ruleset: RuleSet, *, retired: bool) -> dict[str, Any]:
+    """The connections as written; one with a password written out in it is never stored."""
+    specs = ruleset.retired if retired else ruleset.connections
+    return {name: spec.raw for name, spec in specs.items() if spec.storable}

@@ -14,6 +14,7 @@ from engine.cli import (
     events,
     explain,
     followups,
+    reload,
     runs,
     send,
     serve,
@@ -35,6 +36,7 @@ app.command("demo")(demo.demo)
 app.command("send")(send.send)
 app.command("sign")(sign.sign)
 app.command("verify")(sign.verify)
+app.command("reload")(reload.reload)
 app.command("systemd")(systemd.systemd)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)

@@ -22,8 +22,18 @@ class NoJournal(UserError):
     """Neither a daemon nor a journal can be asked here."""
 
 
-def ask(noun: str, verb: str, params: Mapping[str, Any], database: str | None = None) -> Any:
-    """The answer to one question; UserError where it can't be had."""
+def ask(
+    noun: str,
+    verb: str,
+    params: Mapping[str, Any],
+    database: str | None = None,
+    *,
+    alone: str = "",
+) -> Any:
+    """The answer to one question; UserError where it can't be had.
+
+    `alone` tells why only a running daemon can be asked.
+    """
     places = read_places({"database": database})
     given = {name: str(value) for name, value in params.items() if value is not None}
     from engine.daemon.paths import find_control
@@ -31,6 +41,8 @@ def ask(noun: str, verb: str, params: Mapping[str, Any], database: str | None = 
     try:
         return _ask_daemon(find_control(places.database), noun, verb, given)
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+        if alone:
+            raise NoJournal(f"no daemon runs on {places.database}: {alone}") from None
         return asyncio.run(_ask_journal(places, noun, verb, given))
     except PermissionError as error:
         message = "the daemon's control socket is open to root and the daemon's own user only"
@@ -78,7 +90,8 @@ async def _ask_journal(places: Places, noun: str, verb: str, params: Mapping[str
     from engine.cli.check import rules_at_hand
     from engine.clock import SystemClock
     from engine.console.desk import Desk
-    from engine.daemon.assembly import open_journal, recompiler
+    from engine.daemon.assembly import open_journal
+    from engine.daemon.supply import recompiler
 
     path = sqlite_path(places.database)
     if not path.exists():
@@ -95,5 +108,5 @@ async def _ask_journal(places: Places, noun: str, verb: str, params: Mapping[str
             journal = await stack.enter_async_context(open_journal(places.database))
         except UserError as error:
             raise NoJournal(str(error)) from error
-        library = Library(journal, ruleset, recompiler(ruleset, actions, secrets), clock)
+        library = Library(journal, ruleset, recompiler(actions, secrets), clock)
         return await Desk(journal, library, clock, actions).ask(noun, verb, params)

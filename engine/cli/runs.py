@@ -58,3 +58,19 @@ def print_run(run: dict[str, Any]) -> None:
     if run["results"]:
         typer.echo("\nresults")
         print_json(run["results"])
+
+
+@app.command("cancel")
+def cancel_run(id: Id, as_json: AsJson = False, database: Database = None) -> None:
+    """Cancel a run before its next try."""
+    print_cancelled(ask("runs", "cancel", {"id": id}, database), as_json=as_json)
+
+
+def print_cancelled(run: dict[str, Any], *, as_json: bool) -> None:
+    """What became of a cancel."""
+    if as_json:
+        print_json(run)
+    elif run["state"] == "running":
+        typer.echo(f"{run['id']} is under way; it will not be tried again")
+    else:
+        typer.echo(f"{run['id']} of rule {run['rule']} ({run['key'] or 'all'}) is cancelled")

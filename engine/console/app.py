@@ -21,10 +21,11 @@ Refusal = tuple[dict[str, Any], int]
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether the daemon can do its work, and what is in the way."""
+    """Whether the daemon can do its work, and what is in the way; `notes` are not."""
 
     ok: bool
     problems: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = field(default=())
 
 
 def build_console(
@@ -51,7 +52,11 @@ def build_console(
     async def readyz() -> tuple[dict[str, Any], int]:
         now = ready()
         status = HTTPStatus.OK if now.ok else HTTPStatus.SERVICE_UNAVAILABLE
-        return {"ready": now.ok, "problems": list(now.problems)}, status
+        return {
+            "ready": now.ok,
+            "problems": list(now.problems),
+            "notes": list(now.notes),
+        }, status
 
     @app.get("/metrics")
     async def exposition() -> Response:

@@ -12,6 +12,8 @@ from typing import Any
 from engine.action import Registry
 from engine.clock import SECOND, Clock, from_iso, to_iso
 from engine.console.dead import DeadLetters
+from engine.console.later import Later
+from engine.console.rules import rule_answers
 from engine.errors import UserError
 from engine.journal import listing, runs
 from engine.journal.sqlite import SqliteJournal
@@ -19,6 +21,7 @@ from engine.library import Library
 from engine.model import Run, State
 from engine.rehearsal.recalling import Recalled, recall_body, recall_stored
 from engine.rehearsal.showing import explanation
+from engine.reloading.reloader import Reloader
 from engine.rules.durations import parse_duration
 from engine.sources.redaction import mask_private, private_values
 
@@ -33,7 +36,8 @@ class Desk:
     Attributes:
         library: has the rules.
         actions: describe what they would do.
-        on_replayed: told when dead letters may go on.
+        on_replayed: told when dead letters or follow-ups may go on.
+        reloader: has the rules of the running daemon; None where there is none.
     """
 
     journal: SqliteJournal
@@ -41,6 +45,7 @@ class Desk:
     clock: Clock
     actions: Registry
     on_replayed: Callable[[], None] = lambda: None
+    reloader: Reloader | None = None
 
     async def ask(self, noun: str, verb: str, params: Params) -> Any:
         """Answer one question; UserError where it can't be."""
@@ -52,8 +57,9 @@ class Desk:
             ("runs", "list"): self.list_runs,
             ("runs", "show"): self.show_run,
             ("followups", "list"): self.list_followups,
-            ("followups", "cancel"): self.cancel_followup,
+            **self._later().answers,
             **self._dead().answers,
+            **(rule_answers(self.reloader) if self.reloader else {}),
         }
         answer = known.get((noun, verb))
         if answer is None:
@@ -126,20 +132,10 @@ class Desk:
         found = await self.journal.list(listing.followups(self._wish(params)))
         return await self._run_lines(found)
 
-    async def cancel_followup(self, params: Params) -> Shown:
-        """Cancel a follow-up before it begins."""
-        run = await self._run(params)
-        if not run.path:
-            raise UserError(f"{run.id} is no follow-up; see: rulewave runs show {run.id}")
-        cancel = runs.cancel(
-            run.id, by=None, reason="cancelled_by_person", message="cancelled by a person",
-            now=self.clock.now(),
-        )  # fmt: skip
-        done = await self.journal.write(cancel)
-        after = await self._run(params)
-        if not done and after.state is not State.RUNNING:
-            raise UserError(f"{run.id} can't be cancelled any more: it is {after.state}")
-        return (await self._run_lines([after]))[0]
+    def _later(self) -> Later:
+        return Later(
+            self.journal, self.clock, self._run, self._run_lines, self._since, self.on_replayed
+        )
 
     def _dead(self) -> DeadLetters:
         return DeadLetters(

@@ -17,11 +17,12 @@ _UNKNOWN = float("nan")
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Events not yet decided, runs by state, and the targets that are paused."""
+    """Events not yet decided, runs by state, the targets that are paused, and rules by kind."""
 
     backlog: int
     runs: Mapping[str, int] = field(default_factory=dict)
     paused: Sequence[str] = ()
+    rules: Mapping[str, int] = field(default_factory=dict)
 
 
 class Metrics:
@@ -52,6 +53,16 @@ class Metrics:
             registry=gauges,
         )
 
+        self._rules = Gauge(
+            "rulewave_rules",
+            "Rules in force, live or off; and those with an error, in force or not.",
+            ["state"],
+            registry=gauges,
+        )
+        self._reloads = Counter(
+            "rulewave_reloads", "Reloads of the rules.", ["outcome"], registry=counts
+        )
+
     def answered(self, code: str) -> None:
         """Count an answer to a delivery."""
         self._intake.labels(self._bounded(code)).inc()
@@ -59,6 +70,10 @@ class Metrics:
     def run_ended(self, state: str) -> None:
         """Count the end of a run."""
         self._ended.labels(_known(state)).inc()
+
+    def reloaded(self, *, well: bool) -> None:
+        """Count a reload, with errors in what was read or without."""
+        self._reloads.labels("well" if well else "with_errors").inc()
 
     async def render(self, numbers: Callable[[], Awaitable[Numbers]]) -> bytes:
         """The exposition in Prometheus' text format; NaN where the journal cannot be asked."""
@@ -72,6 +87,8 @@ class Metrics:
             self._backlog.set(asked.backlog)
             for state in State:
                 self._runs.labels(state.value).set(asked.runs.get(state.value, 0))
+            for kind, number in asked.rules.items():
+                self._rules.labels(kind).set(number)
             self._show_paused(asked.paused)
         return generate_latest(self._counts) + generate_latest(self._gauges)
 

@@ -9,32 +9,33 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
 
-from engine.action import Connection, Registry
+from engine.action import Registry
 from engine.addresses import sqlite_path
 from engine.clock import SECOND, Clock
 from engine.console.app import Readiness
 from engine.console.desk import Desk
 from engine.console.metrics import Metrics, Numbers
 from engine.daemon.registry import find_actions
-from engine.errors import JournalUnavailable, Problem, UserError
+from engine.daemon.supply import Connections, rate_of, reading_of, recompiler
+from engine.errors import JournalUnavailable, UserError
 from engine.journal import runs
 from engine.journal.opening import prepare
 from engine.journal.operations import load_statements
 from engine.journal.sqlite import FileLock, SqliteJournal
-from engine.library import CompileRule, Library
+from engine.library import Library
 from engine.model import Answer, Delivery, Run
 from engine.pipeline import IntakeSettings, Pipeline
 from engine.queue import sqlite as sqlite_queue
 from engine.queue.worker import Worker
-from engine.rules.connections import resolve
-from engine.rules.durations import parse_rate
-from engine.rules.loading import Loaded, load
-from engine.rules.model import Rule, RuleSet
-from engine.rules.ruling import Shared, compile_rule
+from engine.reloading.reloader import Reloader
+from engine.reloading.report import is_kept
+from engine.reloading.standing import WHOLE, Standing
+from engine.rules.model import RuleSet
 from engine.rules.secrets import Secrets
 from engine.running.alarm import Alarm
 from engine.running.clocks import Clocks
@@ -63,8 +64,7 @@ class Engine:
     alarm: Alarm
     desk: Desk
     metrics: Metrics
-    problems: tuple[Problem, ...]
-    decides: bool
+    reloader: Reloader
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _journal_away: bool = False
 
@@ -76,7 +76,7 @@ class Engine:
         """Decide whatever is stored, as soon as the doorbell rings."""
         while not self.stopping.is_set():
             self.pipeline.stored.clear()
-            if self.decides and await self._decide():
+            if self.reloader.standing.decides and await self._decide():
                 continue
             await _first_of(self.pipeline.stored, self.stopping, seconds=_POLL_SECONDS)
 
@@ -96,11 +96,13 @@ class Engine:
     def readiness(self) -> Readiness:
         """Whether the daemon can do its work."""
         problems = []
-        if not self.decides:
+        standing = self.reloader.standing
+        if not standing.decides:
             problems.append("there are no rules to decide by; events are kept undecided")
         if self._journal_away:
             problems.append("the journal can't be written")
-        return Readiness(not problems, tuple(problems))
+        notes = [_broken_note(standing, rule) for rule in standing.broken]
+        return Readiness(not problems, tuple(problems), tuple(notes))
 
     async def render_metrics(self) -> bytes:
         """The exposition for Prometheus."""
@@ -109,7 +111,8 @@ class Engine:
     async def numbers(self) -> Numbers:
         """What the journal counts."""
         states = await self.journal.list(runs.states())
-        return Numbers(self.pipeline.backlog, states, self.runner.pausing.paused)
+        rules = _counted(self.reloader.standing)
+        return Numbers(self.pipeline.backlog, states, self.runner.pausing.paused, rules)
 
 
 @asynccontextmanager
@@ -118,9 +121,9 @@ async def open_engine(settings: Settings, clock: Clock, secrets: Secrets) -> Asy
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(open_journal(settings.database))
         actions = find_actions()
-        loaded = load(settings.rules, actions=actions, secrets=secrets)
-        engine = _join(settings, journal, loaded, actions, secrets, clock)
-        await engine.runner.library.start()
+        engine = _join(settings, journal, actions, secrets, clock)
+        await engine.reloader.start()
+        engine.worker.open_lanes(engine.desk.library.book.lanes())
         for action in actions.values():
             await action.start(stack)
         yield engine
@@ -164,27 +167,24 @@ def _die(error: BaseException) -> None:
 def _join(
     settings: Settings,
     journal: SqliteJournal,
-    loaded: Loaded,
     actions: Registry,
     secrets: Secrets,
     clock: Clock,
 ) -> Engine:
-    ruleset = loaded.ruleset
-    library = Library(journal, ruleset, recompiler(ruleset, actions, secrets), clock)
+    library = Library(journal, RuleSet(), recompiler(actions, secrets), clock)
     intake = IntakeSettings(settings.webhook_secret, settings.max_age, settings.max_backlog)
     pipeline = Pipeline(journal, library, clock, intake, sqlite_queue.enqueue)
     stopping = asyncio.Event()
     pausing = Pausing(journal, clock)
     runner = Runner(
         journal, library, actions, secrets, clock, sqlite_queue.enqueue, pausing,
-        connect=_connector(ruleset, secrets),
+        connect=Connections(library, secrets).connect,
         wait_until=_waiter(clock, stopping),
-        rates=_rates(ruleset),
+        rates=partial(rate_of, library),
         allow_private=settings.allow_private_targets,
     )  # fmt: skip
     queries = sqlite_queue.open_queries(journal)
     worker = Worker(queries, runner.handle, begin=queries.return_all)
-    worker.open_lanes(library.book.lanes())
     alarm = Alarm(clock)
     handing = HandOver(
         journal, alarm, clock, sqlite_queue.enqueue, sqlite_queue.has_job, sqlite_queue.lanes,
@@ -194,13 +194,48 @@ def _join(
     metrics = Metrics()
     pipeline.on_planned = runner.on_change = _reporter(handing.notice, metrics)
     pausing.on_due = handing.poke
-    desk = Desk(journal, library, clock, actions, on_replayed=_waker(pipeline, handing))
-    return Engine(
-        settings, journal, pipeline, worker, runner, handing,
-        Clocks(journal, library, alarm, clock, pipeline.raise_own),
-        Retention(journal, clock, settings.retention, settings.max_age), alarm, desk, metrics,
-        loaded.problems, decides=loaded.usable and (bool(ruleset.rules) or not loaded.broken), stopping=stopping,
+    wake = _waker(pipeline, handing)
+    reloader = Reloader(
+        reading_of(settings.rules, actions, secrets), journal, library, clock, pipeline.raise_own
+    )
+    desk = Desk(
+        journal, library, clock, actions, on_replayed=wake, reloader=reloader,
     )  # fmt: skip
+    clocks = Clocks(journal, library, alarm, clock, pipeline.raise_own)
+    reloader.on_reloaded = lambda report: metrics.reloaded(well=report.standing.well)
+    reloader.on_swapped = _swapper(worker, library, clocks, alarm, wake)
+    return Engine(
+        settings, journal, pipeline, worker, runner, handing, clocks,
+        Retention(journal, clock, settings.retention, settings.max_age), alarm, desk, metrics,
+        reloader, stopping=stopping,
+    )  # fmt: skip
+
+
+def _swapper(
+    worker: Worker, library: Library, clocks: Clocks, alarm: Alarm, wake: Callable[[], None]
+) -> Callable[[], None]:
+    """Serves the lanes of new rules, counts their clocks, and looks at what may go on."""
+
+    def swapped() -> None:
+        worker.open_lanes(library.book.lanes())
+        alarm.at("rules", 0, clocks.tick)
+        wake()
+
+    return swapped
+
+
+def _counted(standing: Standing) -> dict[str, int]:
+    """How many rules there are of each kind; the last good version of a broken one counts as well."""
+    rules = standing.ruleset.rules
+    off = sum(rule.mode == "off" for rule in rules)
+    broken = sum(rule != WHOLE for rule in standing.broken)
+    return {"live": len(rules) - off, "off": off, "broken": broken}
+
+
+def _broken_note(standing: Standing, rule: str) -> str:
+    what = f"the rule {rule} has an error" if rule else "the rules have an error"
+    stays = "what was in force before stays" if is_kept(standing, rule) else "it is left out"
+    return f"{what}; {stays}"
 
 
 def _reporter(
@@ -223,40 +258,6 @@ def _waker(pipeline: Pipeline, handing: HandOver) -> Callable[[], None]:
         pipeline.stored.set()
 
     return wake
-
-
-def _connector(ruleset: RuleSet, secrets: Secrets) -> Callable[[str], Connection]:
-    """Resolves a connection on its first use; a missing secret is looked for again each time."""
-    known: dict[str, Connection] = {}
-
-    def connect(name: str) -> Connection:
-        if name not in known:
-            spec = ruleset.connections.get(name)
-            if spec is None:
-                raise UserError(f'there is no connection "{name}" any more')
-            known[name] = resolve(spec, secrets, ruleset.vars)
-        return known[name]
-
-    return connect
-
-
-def recompiler(ruleset: RuleSet, actions: Registry, secrets: Secrets) -> CompileRule:
-    """Compiles a version that lies in the journal, with the connections in force now."""
-
-    def compile_again(source: Any, timezone: str, *, steps: bool = True) -> Rule | None:
-        shared = Shared(actions, secrets, ruleset.connections, ruleset.vars, timezone)
-        return compile_rule(source, shared, steps=steps)[0]
-
-    return compile_again
-
-
-def _rates(ruleset: RuleSet) -> Callable[[str], int | None]:
-    rates = {
-        name: parse_rate(spec.raw["rate"])
-        for name, spec in ruleset.connections.items()
-        if spec.raw.get("rate") is not None
-    }
-    return rates.get
 
 
 def _waiter(clock: Clock, stopping: asyncio.Event) -> Callable[[int], Awaitable[bool]]:

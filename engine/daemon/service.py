@@ -30,6 +30,7 @@ from engine.daemon.listeners import (
 )
 from engine.daemon.notify import Notifier
 from engine.daemon.paths import control_path
+from engine.daemon.reloads import reloads
 from engine.errors import UserError
 from engine.intake.app import build_intake
 from engine.rules.secrets import Secrets
@@ -70,6 +71,7 @@ async def run_service(
         async with notifier.extending():
             engine = await stack.enter_async_context(opening)
         _tell_problems(engine)
+        engine.reloader.around = notifier.reloading
         doors = _open_doors(settings, passed)
         try:
             async with _working(engine, stop, notifier):
@@ -89,6 +91,7 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 async def _working(engine: Engine, stop: asyncio.Event, notifier: Notifier) -> AsyncIterator[None]:
     """Deciding, running and waking, from what an earlier life left."""
     await engine.pipeline.start()
+    await engine.reloader.settle()
     engine.alarm.start()
     await engine.runner.pausing.start()
     await engine.handing.start()
@@ -98,11 +101,12 @@ async def _working(engine: Engine, stop: asyncio.Event, notifier: Notifier) -> A
     deciding = asyncio.create_task(engine.decide_forever())
     running = asyncio.create_task(engine.worker.run())
     ending = asyncio.create_task(_end(engine, stop, notifier, deciding, running))
-    try:
-        yield
-    finally:
-        stop.set()  # where a listener failed, nobody has said so yet
-        await ending
+    async with reloads(engine.reloader, engine.settings.rules, engine.stopping):
+        try:
+            yield
+        finally:
+            stop.set()  # where a listener failed, nobody has said so yet
+            await ending
 
 
 async def _end(
@@ -227,7 +231,7 @@ def _clear_stale(path: Path) -> None:
 
 
 def _tell_problems(engine: Engine) -> None:
-    for problem in engine.problems:
+    for problem in engine.reloader.standing.problems:
         level = log.error if problem.severity == "error" else log.warning
         level("rules.problem", problem=str(problem), rule=problem.rule)
 

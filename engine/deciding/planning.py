@@ -40,7 +40,7 @@ def identifier(prefix: str, *parts: object) -> str:
 
 def idempotency_key(run: Run, step: Step) -> str:
     """Constant over all tries of a step, whatever crashes between them."""
-    parts = [run.origin, run.rule, step.path + about(run.path), str(run.generation)]
+    parts = [run.origin, run.named or run.rule, step.path + about(run.path), str(run.generation)]
     if run.salt:  # a person wished a replay with new keys
         parts.append(run.salt)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
@@ -95,11 +95,29 @@ def plan_followup(
         watched=bool(step.cancel_on),
         failure=run.failure,
     )
-    watches = tuple(
-        Watch(pattern=cancel.pattern, per=per.text, key=run.key, position=position)
+    return PlannedRun(child, _watches(step, per, run.key))
+
+
+def plan_anew(run: Run, rule: Rule, step: AfterStep, context: Context) -> PlannedRun:
+    """A follow-up that has not begun, by a newer version of its step: due and cancelled by that.
+
+    A time that can't be worked out any more leaves it due when it was.
+    """
+    try:
+        due = _due(step, context, run.created)
+    except CouldNotEvaluate:
+        due = run.due
+    moved = replace(
+        run, version=rule.version, due=due, lane=lane_of(step.do, 0), watched=bool(step.cancel_on)
+    )
+    return PlannedRun(moved, _watches(step, rule.per, run.key))
+
+
+def _watches(step: AfterStep, per: Per, key: str) -> tuple[Watch, ...]:
+    return tuple(
+        Watch(pattern=cancel.pattern, per=per.text, key=key, position=position)
         for position, cancel in enumerate(step.cancel_on)
     )
-    return PlannedRun(child, watches)
 
 
 def plan_on_failure(dead: Run, rule: Rule | None, now: int) -> tuple[PlannedRun, ...]:
@@ -114,7 +132,7 @@ def plan_on_failure(dead: Run, rule: Rule | None, now: int) -> tuple[PlannedRun,
 def _child(parent: Run, path: str, *, lane: str, now: int) -> Run:
     """A run of the same story, due now, that knows the results so far."""
     return Run(
-        id=identifier("run", parent.origin, parent.rule, path, parent.generation),
+        id=identifier("run", parent.origin, parent.named or parent.rule, path, parent.generation),
         origin=parent.origin,
         origin_seq=parent.origin_seq,
         origin_raised=parent.origin_raised,
@@ -129,6 +147,7 @@ def _child(parent: Run, path: str, *, lane: str, now: int) -> Run:
         lane=lane,
         results=parent.results,
         parent=parent.id,
+        named=parent.named,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from engine.model import Event
+from engine.model import Event, Reason
 from engine.rules.model import ActionStep, AfterStep, Rule, RuleSet, Step
 from engine.rules.patterns import Patterns
 
@@ -26,6 +26,7 @@ class Rulebook:
             (pattern, rule) for rule in ruleset.rules if rule.mode != "off" for pattern in rule.on
         )
         self._order = {rule.id: place for place, rule in enumerate(ruleset.rules)}
+        self._heirs = {name: rule for rule in ruleset.rules for name in rule.was}
 
     def candidates(self, event: Event, names: Sequence[str]) -> list[Rule]:
         """The rules that listen to any of these names, each once, in the order of the file."""
@@ -34,6 +35,19 @@ class Rulebook:
             return [rule] if rule and rule.clocks and rule.mode != "off" else []
         found = {rule.id: rule for rule in self._index.find(names)}
         return sorted(found.values(), key=lambda rule: self._order[rule.id])
+
+    def current(self, id: str) -> Rule | None:
+        """The rule of that id, or the one that had it before."""
+        return self.by_id.get(id) or self._heirs.get(id)
+
+    def away(self, id: str) -> Reason | None:
+        """Why follow-ups of that rule are not to go on; None where it is in force."""
+        if not self.ruleset.hash:  # there never were any rules: nothing can be gone
+            return None
+        rule = self.current(id)
+        if rule is None:
+            return Reason.RULE_GONE
+        return Reason.RULE_OFF if rule.mode == "off" else None
 
     def lanes(self) -> set[str]:
         """The targets of all steps in force."""
@@ -73,6 +87,11 @@ def walk(steps: Iterable[Step]) -> Iterable[Step]:
 def walk_all(rule: Rule) -> Iterable[Step]:
     """All steps of a rule, those for a failure too."""
     yield from walk((*rule.do, *rule.on_failure))
+
+
+def is_followup(path: str) -> bool:
+    """Whether a run with this path is a follow-up, not a rule's own steps or its `on_failure`."""
+    return path.partition(":")[0] not in {"", ON_FAILURE}
 
 
 def tells_of_failure(path: str) -> bool:

@@ -109,6 +109,12 @@ def around(event: Event) -> Op[Facts]:
     return Facts(event, event_of(previous) if previous else None, newest, later)
 
 
+def around_seq(seq: int) -> Op[Facts | None]:
+    """What is known around the event of an arrival number."""
+    event = yield from by_seq(seq)
+    return (yield from around(event)) if event else None
+
+
 def latest(subject: str | None) -> Op[Event | None]:
     """The newest known state of a subject: the greatest own timestamp, then arrival."""
     if subject is None:

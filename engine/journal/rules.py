@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from engine.journal.events import to_json
@@ -41,3 +42,43 @@ def clocks() -> Op[dict[str, int]]:
 def set_clock(rule: str, last: int) -> Op[None]:
     """Note a clock's last tick."""
     yield from ask("set_clock", rule=rule, last=last)
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The rule set in force since `stored`; `broken` tells what was wrong with what was read last.
+
+    It maps a rule's id ("" = a file as a whole) to `{"text": …, "since": moment}`.
+    """
+
+    ruleset: str
+    stored: int
+    broken: Mapping[str, Mapping[str, Any]]
+
+
+def in_force() -> Op[InForce | None]:
+    """What was in force last; None in a fresh journal."""
+    row = yield from ask_one("in_force")
+    return InForce(row["ruleset"], row["stored"], json.loads(row["broken"])) if row else None
+
+
+def set_in_force(now_in_force: InForce) -> Op[None]:
+    """Note what is in force."""
+    yield from ask(
+        "set_in_force",
+        ruleset=now_in_force.ruleset,
+        stored=now_in_force.stored,
+        broken=to_json(now_in_force.broken),
+    )
+
+
+def drop_clock(rule: str) -> Op[None]:
+    """Forget a clock: should its rule come back, it begins anew."""
+    yield from ask("drop_clock", of=rule)
+
+
+def rename(old: str, new: str, most: int) -> Op[int]:
+    """Give runs of a rule its new id, at most so many, and its clock; how many there were."""
+    yield from ask("rename_clock", of=old, heir=new)
+    yield from ask("drop_clock", of=old)
+    return len((yield from ask("rename_runs", of=old, heir=new, most=most)))

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.journal.events import to_json
 from engine.journal.operations import Op, Row, ask, ask_one
-from engine.model import DueRun, PlannedRun, Run, State, Watcher
+from engine.model import DueRun, PlannedRun, Run, State, Watch, Watcher
 
 PERSON = "person"
 """In `Run.cancelled_by`, where it was no event that cancelled a run under way."""
@@ -44,14 +44,18 @@ def add(planned: Iterable[PlannedRun]) -> Op[list[Run]]:
         if not (yield from ask("add_run", **values)):
             continue
         fresh.append(plan.run)
-        for watch in plan.watches:
-            yield from ask(
-                "add_watch",
-                pattern=watch.pattern, per=watch.per, key=watch.key,
-                run=plan.run.id, position=watch.position,
-            )  # fmt: skip
-            yield from ask("add_watch_kind", pattern=watch.pattern, per=watch.per)
+        yield from add_watches(plan.run.id, plan.watches)
     return fresh
+
+
+def add_watches(run: str, watches: Iterable[Watch]) -> Op[None]:
+    """Note what a run waits for."""
+    for watch in watches:
+        yield from ask(
+            "add_watch",
+            pattern=watch.pattern, per=watch.per, key=watch.key, run=run, position=watch.position,
+        )  # fmt: skip
+        yield from ask("add_watch_kind", pattern=watch.pattern, per=watch.per)
 
 
 def by_id(id: str) -> Op[Run | None]:

@@ -27,16 +27,14 @@ from sqlalchemy.dialects.postgresql import insert
 
 from engine.journal.copy_statements import OF_COPIES
 from engine.journal.failure_statements import AFTER_FAILURES, wanted
+from engine.journal.rule_statements import RULES
 from engine.journal.tables import (
     attempts,
     buckets,
-    clocks,
     decider,
     events,
     rejected,
-    rulesets,
     runs,
-    versions,
     watch_kinds,
     watches,
 )
@@ -281,22 +279,6 @@ _RUNS: dict[str, Any] = {
     .returning((buckets.c.free_at - p("step")).label("start")),
 }  # fmt: skip
 
-_RULES: dict[str, Any] = {
-    "add_version": insert(versions)
-    .values({c: p(c) for c in ("hash", "rule", "stored", "body")})
-    .on_conflict_do_nothing(),
-    "version": select(versions.c.body).where(versions.c.hash == p("hash")),
-    "add_ruleset": insert(rulesets)
-    .values({c: p(c) for c in ("hash", "stored", "body")})
-    .on_conflict_do_nothing(),
-    "ruleset": select(rulesets.c.body).where(rulesets.c.hash == p("hash")),
-    "clocks": select(clocks.c.rule, clocks.c.last),
-    "set_clock": insert(clocks)
-    .values(rule=p("rule"), last=p("last"))
-    .on_conflict_do_update(index_elements=["rule"], set_={"last": p("last")}),
-}
-
-
 _newer = events.alias("newer")
 _superseded = exists().where(
     _newer.c.subject == events.c.subject,
@@ -377,5 +359,5 @@ _LISTS: dict[str, Any] = {
 }
 
 STATEMENTS: dict[str, Any] = {
-    **_INTAKE, **_DECIDING, **_RUNS, **_RULES, **_RETENTION, **_LISTS, **AFTER_FAILURES, **OF_COPIES,
+    **_INTAKE, **_DECIDING, **_RUNS, **RULES, **_RETENTION, **_LISTS, **AFTER_FAILURES, **OF_COPIES,
 }  # fmt: skip

@@ -45,7 +45,8 @@ def compile_connection(
         model, f'the connection "{name}"', compiler.sample(raw), compiler.dynamic, report
     )
     _check_rate(raw, report)
-    return ConnectionSpec(str(raw["kind"]), raw, model)
+    storable = all(problem.code != codes.WRITTEN_SECRET for problem in report.problems)
+    return ConnectionSpec(str(raw["kind"]), raw, model, storable)
 
 
 def resolve(spec: ConnectionSpec, secrets: Secrets, vars: Mapping[str, Any]) -> Connection:

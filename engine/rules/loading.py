@@ -20,7 +20,7 @@ from engine.rules.model import ConnectionSpec, Rule, RuleSet
 from engine.rules.parameters import Terms
 from engine.rules.report import Locate, Place, Report
 from engine.rules.report import Path as Where
-from engine.rules.ruling import Shared, compile_rule, id_of
+from engine.rules.ruling import Shared, compile_rule, former_ids, id_of
 from engine.rules.secrets import Secrets
 
 _FILE_STOPS = {codes.BAD_VERSION}
@@ -31,13 +31,16 @@ class Loaded:
     """What came of reading the rules.
 
     `usable` is false where the files as a whole say nothing that can be used; then the rule set
-    is empty, and whatever was in force should stay. `broken` are the ids of rules left out.
+    is empty, and whatever was in force should stay. `broken` are the ids of rules left out,
+    `former` those under their `was`; `nameless` tells that there is one whose id can't be read.
     """
 
     ruleset: RuleSet
     problems: tuple[Problem, ...]
     usable: bool = True
     broken: frozenset[str] = frozenset()
+    former: frozenset[str] = frozenset()
+    nameless: bool = False
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -78,6 +81,7 @@ def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet)
         actions, secrets, connections, variables, merged.timezone, frozenset(broken_connections)
     )
     rules, broken = _rules(merged, shared)
+    names = [id_of(source) for source in broken]
     ruleset = RuleSet(
         rules=tuple(rules),
         connections=connections,
@@ -87,7 +91,11 @@ def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet)
         tests=tuple(merged.tests),
     )
     return Loaded(
-        _with_hash(ruleset), tuple(sorted(set(merged.problems))), broken=frozenset(broken)
+        with_hash(ruleset),
+        tuple(sorted(set(merged.problems))),
+        broken=frozenset(name for name in names if name),
+        former=frozenset(name for source in broken for name in former_ids(source)),
+        nameless=None in names,
     )
 
 
@@ -121,15 +129,16 @@ def _connections(
     return found, broken
 
 
-def _rules(merged: Merged, shared: Shared) -> tuple[list[Rule], set[str]]:
-    rules, broken = [], set()
+def _rules(merged: Merged, shared: Shared) -> tuple[list[Rule], list[Any]]:
+    """The rules in order, and the others as they are written."""
+    rules, broken = [], []
     lint = partial(lint_rule, keep_fields=merged.keep_fields)
     for number, entry in enumerate(merged.rules):
         locate = _below(entry.report.locate, entry.report.path)
         rule, problems = compile_rule(entry.value, shared, locate, lint)
         merged.problems += problems
         if rule is None or number in merged.spoilt_rules:
-            broken |= {name for name in [id_of(entry.value)] if name}
+            broken.append(entry.value)
         else:
             rules.append(rule)
     return rules, broken
@@ -144,7 +153,8 @@ def _below(locate: Locate, path: Where) -> Locate:
     return locate_below
 
 
-def _with_hash(ruleset: RuleSet) -> RuleSet:
+def with_hash(ruleset: RuleSet) -> RuleSet:
+    """The rule set with the hash of what is written in it."""
     said = [
         [rule.version for rule in ruleset.rules],
         {name: spec.raw for name, spec in ruleset.connections.items()},

@@ -11,7 +11,7 @@ from engine.rules import codes, names, shapes
 from engine.rules.files import RuleFile
 from engine.rules.parameters import SECRET
 from engine.rules.report import Report
-from engine.rules.ruling import check_timezone, id_of
+from engine.rules.ruling import check_timezone, former_ids, id_of
 from engine.rules.wording import shortened, shown
 
 
@@ -174,6 +174,22 @@ def _twice(merged: Merged) -> None:
         message = f'another rule has the id "{name}" already'
         _rule_report(entry, name).at("id").error(codes.TWICE, message, f"it is at {place}")
         merged.spoilt_rules |= {first[name], number}
+    _former(merged, first)
+
+
+def _former(merged: Merged, first: Mapping[str, int]) -> None:
+    """An earlier id has one heir, and is no rule's id any more."""
+    heirs: dict[str, int] = {}
+    for number, entry in enumerate(merged.rules):
+        for name in former_ids(entry.value):
+            other = heirs.setdefault(name, number) if name not in first else first[name]
+            if other == number:
+                continue
+            place = _spelt(merged.rules[other].report)
+            message = f'"{name}" cannot be what this rule was: another rule says so, or is it'
+            report = _rule_report(entry, id_of(entry.value) or "")
+            report.at("was").error(codes.TWICE, message, f"that one is at {place}")
+            merged.spoilt_rules.add(number)
 
 
 def _rule_report(entry: Entry, name: str) -> Report:

@@ -129,7 +129,7 @@ Step = ActionStep | AfterStep
 class Rule:
     """One rule, compiled. `version` is a hash of `source`, the plain data it was compiled from.
 
-    `on_failure` are the steps that tell of a dead letter of its runs.
+    `on_failure` are the steps that tell of a dead letter of its runs; `was` are ids that it had.
     """
 
     id: str
@@ -152,16 +152,23 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSpec:
-    """A connection as written, checked but not resolved; `model` is what it resolves to."""
+    """A connection as written, checked but not resolved; `model` is what it resolves to.
+
+    `storable`: no credential is written out in it.
+    """
 
     kind: str
     raw: Mapping[str, Any]
     model: type[Connection]
+    storable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """All rules that are in force together. `hash` changes with anything in it."""
+    """All rules that are in force together. `hash` changes with anything that is written in it.
+
+    `retired` are connections that are no longer written: runs of older versions still use them.
+    """
 
     rules: tuple[Rule, ...] = ()
     connections: Mapping[str, ConnectionSpec] = field(default_factory=dict)
@@ -170,3 +177,4 @@ class RuleSet:
     keep_fields: frozenset[str] = frozenset()
     tests: tuple[Mapping[str, Any], ...] = ()
     hash: str = ""
+    retired: Mapping[str, ConnectionSpec] = field(default_factory=dict)

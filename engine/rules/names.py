@@ -27,10 +27,10 @@ FILE_KEYS = frozenset({"version", "connections", "vars", "defaults", "rules", "t
 DEFAULTS_KEYS = frozenset({"timezone", "keep_fields"})
 RULE_KEYS = frozenset({
     "id", "on", "when", "per", "do", "mode", "description", "tags", "empty_ok", "on_failure",
+    "was",
 })  # fmt: skip
 LATER_RULE_KEYS = frozenset({
     "threshold", "throttle", "digest", "concurrency", "quiet", "cancel_on", "priority", "ttl",
-    "was",
 })  # fmt: skip
 STEP_KEYS = frozenset({"id", "when", "retry", "timeout", "on_error", "if_unknown"})
 AFTER_KEYS = frozenset({"after", "cancel_on", "when", "do"})

@@ -71,6 +71,13 @@ def id_of(source: Any) -> str | None:
     return found if usable else None
 
 
+def former_ids(source: Any) -> tuple[str, ...]:
+    """The ids under `was` of a rule as written, those that can be used."""
+    written = source.get("was") if isinstance(source, Mapping) else None
+    listed = written if isinstance(written, list) else [written]
+    return tuple(name for one in listed if (name := id_of({"id": one})) is not None)
+
+
 def version_of(source: Mapping[str, Any], timezone: str) -> str:
     """A hash that changes with anything that the rule says."""
     said = json.dumps([source, timezone], sort_keys=True, separators=(",", ":"))
@@ -106,6 +113,7 @@ def _compile(source: Mapping[str, Any], shared: Shared, report: Report, *, steps
         timezone=shared.timezone,
         place=report.place()[:2],
         on_failure=on_failure,
+        was=_was(source, report),
     )
 
 
@@ -114,6 +122,19 @@ def _check_id(source: Mapping[str, Any], report: Report) -> None:
         message = f"{shown(source['id'])} is no id for a rule"
         hint = "small letters, digits and hyphens, as in node-down"
         report.at("id").error(codes.WRONG_VALUE, message, hint)
+
+
+def _was(source: Mapping[str, Any], report: Report) -> tuple[str, ...]:
+    """Ids that the rule had before."""
+    usable = former_ids(source)
+    for one in shapes.texts(source, "was", report):
+        if one not in usable:
+            message = f"{shown(one)} is no id that a rule can have had"
+            report.at("was").error(codes.WRONG_VALUE, message)
+        elif one == id_of(source):
+            message = f'the rule\'s id is "{one}" still'
+            report.at("was").error(codes.WRONG_VALUE, message, "was names an earlier id")
+    return usable
 
 
 def _mode(source: Mapping[str, Any], report: Report) -> Literal["live", "off"]:

@@ -14,7 +14,7 @@ from engine.clock import SECOND, Clock
 from engine.deciding.batch import Batch
 from engine.deciding.context import base_context, rule_context
 from engine.deciding.planning import Advance, advance, idempotency_key, plan_on_failure
-from engine.deciding.rulebook import steps_at
+from engine.deciding.rulebook import is_followup, steps_at
 from engine.errors import ActionFailed, JournalUnavailable, UserError
 from engine.journal import events, runs
 from engine.journal.operations import Op
@@ -26,6 +26,7 @@ from engine.rules.model import ActionStep
 from engine.rules.parameters import NoRecipient
 from engine.rules.patterns import matches
 from engine.rules.secrets import Secrets
+from engine.running.holding import held
 from engine.running.pausing import Pausing
 from engine.running.recording import Change, Ended, record
 from engine.running.retries import Tried, after_try, end
@@ -120,6 +121,10 @@ class Runner:
         run, facts = await self.journal.read(_run_and_facts(job.run))
         expected = (State.QUEUED, job.cursor, job.attempt)
         if run is None or facts is None or (run.state, run.cursor, run.attempt) != expected:
+            return None
+        away = self.library.book.away(run.rule) if is_followup(run.path) else None
+        if away is not None and not run.released:
+            await self._record(Change(run, held(run, away)))
             return None
         rule = await self.library.version(run.version)
         if rule is None:

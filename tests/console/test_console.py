@@ -41,13 +41,13 @@ def test_health_says_that_the_process_turns() -> None:
 
 def test_a_ready_daemon_says_so() -> None:
     reply = _get("/readyz")
-    assert (reply.status, reply.json) == (200, {"ready": True, "problems": []})
+    assert (reply.status, reply.json) == (200, {"ready": True, "problems": [], "notes": []})
 
 
 def test_a_daemon_that_is_not_ready_says_why() -> None:
     reply = _get("/readyz", ready=Readiness(ok=False, problems=("the journal is full",)))
     assert reply.status == 503
-    assert reply.json == {"ready": False, "problems": ["the journal is full"]}
+    assert reply.json == {"ready": False, "problems": ["the journal is full"], "notes": []}
 
 
 def test_metrics_are_text_for_prometheus() -> None:

@@ -24,7 +24,7 @@ def test_a_file_that_is_no_rules_file_leaves_events_undecided(tmp_path: Path, ru
     async def story(running: Running) -> None:
         assert await running.post(body("anna")) == 202
         assert (await running.get("/readyz"))[0] == 503
-        assert running.engine.problems
+        assert running.engine.reloader.standing.problems
 
     tell(Site(tmp_path, rules=rules), story)
 
@@ -46,7 +46,7 @@ def test_a_broken_rule_is_left_out_and_the_others_work(tmp_path: Path) -> None:
     async def story(running: Running) -> None:
         assert (await running.get("/readyz"))[0] == 200
         assert [rule.id for rule in running.engine.desk.library.book.ruleset.rules] == ["greet"]
-        assert [problem.rule for problem in running.engine.problems] == ["broken"]
+        assert [problem.rule for problem in running.engine.reloader.standing.problems] == ["broken"]
         await running.post(body("anna"))
         await running.until("/metrics", 'rulewave_runs{state="succeeded"} 1.0')
 
@@ -68,7 +68,7 @@ rules:
 """
 
 
-def test_a_follow_up_goes_on_with_its_rule_when_that_is_gone_but_not_its_connection(
+def test_a_follow_up_goes_on_with_its_rule_and_connection_when_both_are_written_otherwise(
     tmp_path: Path,
 ) -> None:
     async def before(running: Running) -> None:
@@ -78,19 +78,21 @@ def test_a_follow_up_goes_on_with_its_rule_when_that_is_gone_but_not_its_connect
 
     async def after(running: Running) -> None:
         await running.until("/metrics", 'rulewave_runs{state="dead"} 2.0')
+        for run in await running.engine.desk.ask("runs", "list", {"state": "dead"}):
+            assert (run["target"], run["reason"]) == ("far", "connection")
 
     tell(Site(tmp_path, rules=WITH_CONNECTION), before)
-    without = WITH_CONNECTION[: WITH_CONNECTION.index("rules:")] + "rules: []\n"
-    tell(Site(tmp_path, rules=without), after)
+    other = "version: 1\nrules:\n  - {id: call, on: user.created, do: [{log: {text: hi}}]}\n"
+    tell(Site(tmp_path, rules=other), after)
 
 
-def test_a_follow_up_whose_connection_is_gone_is_a_dead_letter(tmp_path: Path) -> None:
+def test_a_follow_up_whose_rule_is_gone_waits_on_hold(tmp_path: Path) -> None:
     async def before(running: Running) -> None:
         await running.post(body("anna"))
         await running.until("/metrics", 'rulewave_runs{state="pending"} 1.0')
 
     async def after(running: Running) -> None:
-        await running.until("/metrics", 'rulewave_runs{state="dead"} 1.0')
+        await running.until("/metrics", 'rulewave_runs{state="on hold"} 1.0')
 
     tell(Site(tmp_path, rules=WITH_CONNECTION), before)
     tell(Site(tmp_path, rules="version: 1\nrules: []\n"), after)

@@ -27,7 +27,7 @@ def test_an_event_walks_the_whole_road_and_is_counted(tmp_path: Path) -> None:
     async def story(running: Running) -> None:
         assert await running.post(body("anna")) == 202
         assert await running.post(body("anna")) == 200
-        assert await running.get("/readyz") == (200, '{"problems":[],"ready":true}\n')
+        assert await running.get("/readyz") == (200, '{"notes":[],"problems":[],"ready":true}\n')
         await running.until("/metrics", 'rulewave_runs{state="succeeded"} 1.0')
         _, figures = await running.get("/metrics")
         assert 'rulewave_intake_total{outcome="accepted"} 1.0' in figures
@@ -75,7 +75,7 @@ def test_a_daemon_may_open_as_many_files_as_the_machine_allows_it(tmp_path: Path
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     async def story(running: Running) -> None:
-        assert running.engine.decides
+        assert running.engine.reloader.standing.decides
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
 
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))

@@ -244,10 +244,10 @@ def test_a_version_of_a_rule_is_kept_as_it_was_first_given(opened: Ledger) -> No
     assert opened.read(rules.version("h2")) is None
 
 
-def test_a_rule_set_is_kept_as_it_was_first_given(opened: Ledger) -> None:
+def test_a_rule_set_is_kept_as_it_was_given_last(opened: Ledger) -> None:
     opened.write(rules.keep_ruleset("h1", {"rules": ["a"]}, NOW))
     opened.write(rules.keep_ruleset("h1", {"rules": ["b"]}, NOW))
-    assert opened.read(rules.ruleset("h1")) == {"rules": ["a"]}
+    assert opened.read(rules.ruleset("h1")) == {"rules": ["b"]}
     assert opened.read(rules.ruleset("h2")) is None
 
 

@@ -165,20 +165,31 @@ async def test_an_event_that_waits_is_judged_by_the_rules_in_force(tmp_path: Pat
 
 
 async def test_a_rule_whose_connection_is_gone_still_says_why(tmp_path: Path) -> None:
-    rules = """version: 1
-connections: {line: {kind: phone}}
-rules: [{id: r, on: user.expired, when: user.email, do: [{tell: {text: x, connection: line}}]}]
-"""
-    async with open_bench(tmp_path, rules) as bench:
-        id = await stored(bench, expired())
-        await bench.settle()
-    async with open_bench(tmp_path, RULES) as bench:
-        told = await explain(bench, id=id)
+    told = await _after_the_connection_went(tmp_path, "{kind: phone, token: written-out}")
     (line,) = told["rules"]
     assert (line["verdict"], line["since"], told["notes"]) == ("matched", "gone", [])
     assert line["plan"]["steps"] == []
     assert line["plan"]["note"] == "its steps can't be read any more"
     assert line["plan"]["state"] == "succeeded"
+
+
+async def test_a_connection_that_is_no_longer_written_is_still_known(tmp_path: Path) -> None:
+    told = await _after_the_connection_went(tmp_path, "{kind: phone}")
+    (line,) = told["rules"]
+    assert [step["does"] for step in line["plan"]["steps"]] == ["x"]
+
+
+async def _after_the_connection_went(tmp_path: Path, connection: str) -> dict[str, Any]:
+    """What explain tells of an event whose rule used that connection, a life later."""
+    rules = f"""version: 1
+connections: {{line: {connection}}}
+rules: [{{id: r, on: user.expired, when: user.email, do: [{{tell: {{text: x, connection: line}}}}]}}]
+"""
+    async with open_bench(tmp_path, rules) as bench:
+        id = await stored(bench, expired())
+        await bench.settle()
+    async with open_bench(tmp_path, RULES) as bench:
+        return await explain(bench, id=id)
 
 
 async def test_what_is_no_longer_kept_is_told_and_never_guessed_at(tmp_path: Path) -> None:

@@ -11,14 +11,16 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from engine.action import Action, Call, Connection, Field, Params, Registry, Text, Written
 from engine.clock import ManualClock, from_iso, to_iso
 from engine.console.desk import Desk
-from engine.daemon.assembly import open_journal, recompiler
+from engine.daemon.assembly import open_journal
 from engine.daemon.registry import find_actions
+from engine.daemon.supply import Connections, rate_of, reading_of, recompiler
 from engine.errors import ActionFailed
 from engine.journal import events, listing, runs
 from engine.journal.operations import Op, ask
@@ -28,9 +30,9 @@ from engine.model import Answer, Delivery, Run, State
 from engine.pipeline import IntakeSettings, Pipeline
 from engine.queue import sqlite as queue
 from engine.queue.jobs import Job, from_payload
-from engine.rules.connections import resolve
-from engine.rules.durations import parse_duration, parse_rate
-from engine.rules.loading import load
+from engine.reloading.reloader import Reloader
+from engine.reloading.report import Report
+from engine.rules.durations import parse_duration
 from engine.rules.model import RuleSet
 from engine.rules.secrets import Secrets
 from engine.running.alarm import Alarm
@@ -116,6 +118,8 @@ class Bench:
     runner: Runner
     handing: HandOver
     tell: Tell
+    reloader: Reloader
+    file: Path
     changed: list[Run] = field(default_factory=list)
 
     # ---------------------------------------------------------------- events come in
@@ -136,6 +140,11 @@ class Bench:
     def moment(self, span: str | None) -> int:
         """A span from `START` as a moment; None is now."""
         return self.clock.now() if span is None else START + parse_duration(span)
+
+    async def reload(self, rules: str) -> Report:
+        """Write other rules and have them read."""
+        write_rules(self.file, rules)
+        return await self.reloader.reload()
 
     # ---------------------------------------------------------------- what is due is done
 
@@ -188,7 +197,9 @@ class Bench:
     @property
     def desk(self) -> Desk:
         """Where people ask."""
-        return Desk(self.journal, self.library, self.clock, self.runner.actions)
+        return Desk(
+            self.journal, self.library, self.clock, self.runner.actions, reloader=self.reloader
+        )
 
     @property
     def texts(self) -> list[str]:
@@ -243,27 +254,18 @@ class _Outfit:
     clock: ManualClock
     actions: Registry
     secrets: Secrets
-    ruleset: RuleSet
-
-    def connect(self, name: str) -> Connection:
-        return resolve(self.ruleset.connections[name], self.secrets, self.ruleset.vars)
+    rules: Path
 
     async def wait_until(self, moment: int) -> bool:
         self.clock.move(max(0, moment - self.clock.now()))
         return True
 
-    def rates(self) -> dict[str, int]:
-        return {
-            name: parse_rate(spec.raw["rate"])
-            for name, spec in self.ruleset.connections.items()
-            if "rate" in spec.raw
-        }
-
     def runner(self, journal: SqliteJournal, library: Library) -> Runner:
         return Runner(
             journal, library, self.actions, self.secrets, self.clock, queue.enqueue,
             Pausing(journal, self.clock),
-            connect=self.connect, wait_until=self.wait_until, rates=self.rates().get,
+            connect=Connections(library, self.secrets).connect, wait_until=self.wait_until,
+            rates=partial(rate_of, library),
         )  # fmt: skip
 
     def handing(self, journal: SqliteJournal, runner: Runner) -> HandOver:
@@ -284,6 +286,7 @@ async def open_bench(
     max_age: int | None = None,
     max_backlog: int = 1_000_000,
     real: bool = False,
+    broken: bool = False,
 ) -> AsyncIterator[Bench]:
     """Begin a life on the journal in `folder`; open it again for the next one.
 
@@ -291,43 +294,49 @@ async def open_bench(
         rules: the rules file; a list of rules alone will do.
         environ: where secrets are looked up (`RULEWAVE_SECRET_…`).
         real: whether the product's own actions can be used beside `tell`.
+        broken: whether the rules may have errors.
     """
     clock = clock or ManualClock(START)
     tell = Tell(clock)
     actions = {**(find_actions() if real else {}), "tell": tell}
     secrets = Secrets(None, None, {} if environ is None else environ)
-    outfit = _Outfit(clock, actions, secrets, _ruleset(folder, rules, actions, secrets))
+    outfit = _Outfit(clock, actions, secrets, folder / "bench.yaml")
+    write_rules(outfit.rules, rules)
     limits = IntakeSettings((SECRET,), max_age, max_backlog)
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(open_journal(f"sqlite:///{folder / 'bench.db'}"))
         for action in actions.values():
             await action.start(stack)
-        bench = await _put_together(outfit, journal, tell, limits)
+        bench = _put_together(outfit, journal, tell, limits)
+        await bench.reloader.start()
+        problems = bench.reloader.standing.problems
+        errors = [str(problem) for problem in problems if problem.severity == "error"]
+        assert broken or not errors, "\n".join(errors)
         await bench.pipeline.start()
+        await bench.reloader.settle()
         await bench.runner.pausing.start()
         await bench.handing.reconcile()
         yield bench
 
 
-def _ruleset(folder: Path, rules: str, actions: Registry, secrets: Secrets) -> RuleSet:
-    file = folder / "bench.yaml"
-    file.write_text(rules if "rules:" in rules else f"version: 1\nrules:\n{rules}", "utf-8")
-    loaded = load(file, actions=actions, secrets=secrets)
-    assert not loaded.errors, "\n".join(map(str, loaded.errors))
-    return loaded.ruleset
+def write_rules(path: Path, rules: str) -> None:
+    """Write a rules file; a list of rules alone will do."""
+    path.write_text(rules if "rules:" in rules else f"version: 1\nrules:\n{rules}", "utf-8")
 
 
-async def _put_together(
+def _put_together(
     outfit: _Outfit, journal: SqliteJournal, tell: Tell, limits: IntakeSettings
 ) -> Bench:
     clock = outfit.clock
-    compile_again = recompiler(outfit.ruleset, outfit.actions, outfit.secrets)
-    library = Library(journal, outfit.ruleset, compile_again, clock)
-    await library.start()
+    library = Library(journal, RuleSet(), recompiler(outfit.actions, outfit.secrets), clock)
     pipeline = Pipeline(journal, library, clock, limits, queue.enqueue)
     runner = outfit.runner(journal, library)
-    handing = outfit.handing(journal, runner)
-    bench = Bench(clock, journal, library, pipeline, runner, handing, tell)
+    reading = reading_of(outfit.rules, outfit.actions, outfit.secrets)
+    reloader = Reloader(reading, journal, library, clock, pipeline.raise_own)
+    bench = Bench(
+        clock, journal, library, pipeline, runner, outfit.handing(journal, runner), tell,
+        reloader, outfit.rules,
+    )  # fmt: skip
     pipeline.on_planned = runner.on_change = bench.changed.extend
     return bench
 

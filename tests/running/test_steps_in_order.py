@@ -287,7 +287,7 @@ async def test_a_run_that_never_tried_the_version_of_its_rule_ends_as_rule_gone(
         clock = bench.clock
     with closing(sqlite3.connect(tmp_path / "bench.db", isolation_level=None)) as database:
         database.execute("delete from versions")
-    other = "  - {id: other, on: user.expired, do: [{tell: {text: other}}]}"
+    other = "  - {id: r, on: user.expired, do: [{tell: {text: other}}]}"
     async with open_bench(tmp_path, other, clock=clock) as bench:
         await bench.until("2h")
         assert ended(await bench.run("r", "do.0")) == (State.DEAD, "rule_gone")

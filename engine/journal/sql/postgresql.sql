@@ -185,12 +185,20 @@ FROM versions
 WHERE versions.hash = $1
 
 -- name: add_ruleset (hash, stored, body)
-INSERT INTO rulesets (hash, stored, body) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
+INSERT INTO rulesets (hash, stored, body) VALUES ($1, $2, $3) ON CONFLICT (hash) DO UPDATE SET body = $3
 
 -- name: ruleset (hash)
 SELECT rulesets.body 
 FROM rulesets 
 WHERE rulesets.hash = $1
+
+-- name: in_force ()
+SELECT in_force.ruleset, in_force.stored, in_force.broken 
+FROM in_force 
+WHERE in_force.id = 1
+
+-- name: set_in_force (ruleset, stored, broken)
+INSERT INTO in_force (id, ruleset, stored, broken) VALUES (1, $1, $2, $3) ON CONFLICT (id) DO UPDATE SET ruleset = $1, stored = $2, broken = $3 RETURNING in_force.id
 
 -- name: clocks ()
 SELECT clocks.rule, clocks.last 
@@ -198,6 +206,70 @@ FROM clocks
 
 -- name: set_clock (rule, last)
 INSERT INTO clocks (rule, last) VALUES ($1, $2) ON CONFLICT (rule) DO UPDATE SET last = $2
+
+-- name: rename_clock (heir, of)
+UPDATE clocks SET rule=$1 WHERE clocks.rule = $2 AND ($1 NOT IN (SELECT clocks.rule 
+FROM clocks))
+
+-- name: drop_clock (of)
+DELETE FROM clocks WHERE clocks.rule = $1
+
+-- name: next_rule_with_later (after)
+SELECT min(runs.rule) AS rule 
+FROM runs 
+WHERE state in ('pending', 'on hold') AND runs.rule > $1
+
+-- name: count_later (now, of)
+SELECT runs.version, runs.path, runs.state, runs.reason, count(*) AS number, sum(CASE WHEN (runs.due <= $1) THEN 1 ELSE 0 END) AS overdue 
+FROM runs 
+WHERE state in ('pending', 'on hold') AND runs.rule = $2 AND runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' GROUP BY runs.version, runs.path, runs.state, runs.reason
+
+-- name: rules_on_hold ()
+SELECT DISTINCT runs.rule 
+FROM runs 
+WHERE runs.state = 'on hold'
+
+-- name: hold_later (reason, message, of, after, most)
+UPDATE runs SET state='on hold', reason=$1, message=$2 WHERE runs.seq IN (SELECT runs.seq 
+FROM runs 
+WHERE state in ('pending', 'on hold') AND runs.rule = $3 AND runs.seq > $4 AND runs.state = 'pending' AND runs.released = 0 AND runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' ORDER BY runs.seq 
+ LIMIT $5) RETURNING runs.seq
+
+-- name: resume_later (of, after, now, most)
+UPDATE runs SET state='pending', reason=NULL, message=NULL WHERE runs.seq IN (SELECT runs.seq 
+FROM runs 
+WHERE state in ('pending', 'on hold') AND runs.rule = $1 AND runs.seq > $2 AND runs.state = 'on hold' AND runs.reason IN ('rule_gone', 'rule_off') AND runs.due > $3 ORDER BY runs.seq 
+ LIMIT $4) RETURNING runs.seq
+
+-- name: mark_overdue (message, of, after, now, most)
+UPDATE runs SET reason='overdue', message=$1 WHERE runs.seq IN (SELECT runs.seq 
+FROM runs 
+WHERE state in ('pending', 'on hold') AND runs.rule = $2 AND runs.seq > $3 AND runs.state = 'on hold' AND runs.reason IN ('rule_gone', 'rule_off') AND runs.due <= $4 ORDER BY runs.seq 
+ LIMIT $5) RETURNING runs.seq
+
+-- name: later_of_version (of, version, after, most)
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released 
+FROM runs 
+WHERE state in ('pending', 'on hold') AND runs.rule = $1 AND runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND runs.version = $2 AND runs.seq > $3 ORDER BY runs.seq 
+ LIMIT $4
+
+-- name: rename_runs (heir, of, most)
+UPDATE runs SET rule=$1, named=CASE WHEN (runs.named = '') THEN runs.rule ELSE runs.named END WHERE runs.seq IN (SELECT runs.seq 
+FROM runs 
+WHERE runs.rule = $2 ORDER BY runs.seq 
+ LIMIT $3) RETURNING runs.id
+
+-- name: rebind_run (version, due, lane, watched, run)
+UPDATE runs SET version=$1, due=$2, lane=$3, watched=$4 WHERE runs.id = $5 AND state in ('pending', 'on hold') AND runs.attempt = 0 AND runs.cursor = 0 RETURNING runs.id
+
+-- name: hold_run (reason, message, run)
+UPDATE runs SET state='on hold', reason=$1, message=$2 WHERE runs.id = $3 AND runs.state = 'pending' RETURNING runs.id
+
+-- name: release_run (now, run)
+UPDATE runs SET state='pending', due=CASE WHEN (runs.due < $1) THEN $1 ELSE runs.due END, delayed=1, reason=NULL, message=NULL, released=1 WHERE runs.id = $2 AND runs.state = 'on hold' RETURNING runs.id
+
+-- name: run_now (now, run)
+UPDATE runs SET state='pending', due=$1, delayed=1, reason=NULL, message=NULL, released=1 WHERE runs.id = $2 AND state in ('pending', 'on hold') RETURNING runs.id
 
 -- name: old_runs (before, most)
 SELECT runs.id 

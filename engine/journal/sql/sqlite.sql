@@ -185,12 +185,20 @@ FROM versions
 WHERE versions.hash = :hash
 
 -- name: add_ruleset (hash, stored, body)
-INSERT INTO rulesets (hash, stored, body) VALUES (:hash, :stored, :body) ON CONFLICT DO NOTHING
+INSERT INTO rulesets (hash, stored, body) VALUES (:hash, :stored, :body) ON CONFLICT (hash) DO UPDATE SET body = :body
 
 -- name: ruleset (hash)
 SELECT rulesets.body 
 FROM rulesets 
 WHERE rulesets.hash = :hash
+
+-- name: in_force ()
+SELECT in_force.ruleset, in_force.stored, in_force.broken 
+FROM in_force 
+WHERE in_force.id = 1
+
+-- name: set_in_force (ruleset, stored, broken)
+INSERT INTO in_force (id, ruleset, stored, broken) VALUES (1, :ruleset, :stored, :broken) ON CONFLICT (id) DO UPDATE SET ruleset = :ruleset, stored = :stored, broken = :broken RETURNING id
 
 -- name: clocks ()
 SELECT clocks.rule, clocks.last 
@@ -198,6 +206,70 @@ FROM clocks
 
 -- name: set_clock (rule, last)
 INSERT INTO clocks (rule, last) VALUES (:rule, :last) ON CONFLICT (rule) DO UPDATE SET last = :last
+
+-- name: rename_clock (heir, of)
+UPDATE clocks SET rule=:heir WHERE clocks.rule = :of AND (:heir NOT IN (SELECT clocks.rule 
+FROM clocks))
+
+-- name: drop_clock (of)
+DELETE FROM clocks WHERE clocks.rule = :of
+
+-- name: next_rule_with_later (after)
+SELECT min(runs.rule) AS rule 
+FROM runs 
+WHERE state in ('pending', 'on hold') AND runs.rule > :after
+
+-- name: count_later (now, of)
+SELECT runs.version, runs.path, runs.state, runs.reason, count(*) AS number, sum(CASE WHEN (runs.due <= :now) THEN 1 ELSE 0 END) AS overdue 
+FROM runs 
+WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' GROUP BY runs.version, runs.path, runs.state, runs.reason
+
+-- name: rules_on_hold ()
+SELECT DISTINCT runs.rule 
+FROM runs 
+WHERE runs.state = 'on hold'
+
+-- name: hold_later (reason, message, of, after, most)
+UPDATE runs SET state='on hold', reason=:reason, message=:message WHERE runs.seq IN (SELECT runs.seq 
+FROM runs 
+WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.seq > :after AND runs.state = 'pending' AND runs.released = 0 AND runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' ORDER BY runs.seq
+ LIMIT :most) RETURNING seq
+
+-- name: resume_later (of, after, now, most)
+UPDATE runs SET state='pending', reason=NULL, message=NULL WHERE runs.seq IN (SELECT runs.seq 
+FROM runs 
+WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.seq > :after AND runs.state = 'on hold' AND runs.reason IN ('rule_gone', 'rule_off') AND runs.due > :now ORDER BY runs.seq
+ LIMIT :most) RETURNING seq
+
+-- name: mark_overdue (message, of, after, now, most)
+UPDATE runs SET reason='overdue', message=:message WHERE runs.seq IN (SELECT runs.seq 
+FROM runs 
+WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.seq > :after AND runs.state = 'on hold' AND runs.reason IN ('rule_gone', 'rule_off') AND runs.due <= :now ORDER BY runs.seq
+ LIMIT :most) RETURNING seq
+
+-- name: later_of_version (of, version, after, most)
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released 
+FROM runs 
+WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND runs.version = :version AND runs.seq > :after ORDER BY runs.seq
+ LIMIT :most
+
+-- name: rename_runs (heir, of, most)
+UPDATE runs SET rule=:heir, named=CASE WHEN (runs.named = '') THEN runs.rule ELSE runs.named END WHERE runs.seq IN (SELECT runs.seq 
+FROM runs 
+WHERE runs.rule = :of ORDER BY runs.seq
+ LIMIT :most) RETURNING id
+
+-- name: rebind_run (version, due, lane, watched, run)
+UPDATE runs SET version=:version, due=:due, lane=:lane, watched=:watched WHERE runs.id = :run AND state in ('pending', 'on hold') AND runs.attempt = 0 AND runs.cursor = 0 RETURNING id
+
+-- name: hold_run (reason, message, run)
+UPDATE runs SET state='on hold', reason=:reason, message=:message WHERE runs.id = :run AND runs.state = 'pending' RETURNING id
+
+-- name: release_run (now, run)
+UPDATE runs SET state='pending', due=CASE WHEN (runs.due < :now) THEN :now ELSE runs.due END, delayed=1, reason=NULL, message=NULL, released=1 WHERE runs.id = :run AND runs.state = 'on hold' RETURNING id
+
+-- name: run_now (now, run)
+UPDATE runs SET state='pending', due=:now, delayed=1, reason=NULL, message=NULL, released=1 WHERE runs.id = :run AND state in ('pending', 'on hold') RETURNING id
 
 -- name: old_runs (before, most)
 SELECT runs.id 

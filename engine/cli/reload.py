@@ -1,0 +1,63 @@
+"""`rulewave reload`: the running daemon reads its rules anew, or tells what that would change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from engine.cli.asking import ask
+from engine.cli.options import AsJson, Database
+from engine.cli.printing import clean, print_json
+
+_KINDS = (("added", "added"), ("changed", "changed"), ("removed", "removed"))
+
+
+def reload(
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Tell what would change; do nothing.")
+    ] = False,
+    as_json: AsJson = False,
+    database: Database = None,
+) -> None:
+    """Have the daemon read its rules anew. Exit 1 where something in them is wrong."""
+    wish = {"plan": "yes" if plan else None}
+    report = ask("rules", "reload", wish, database, alone="its next start reads the rules")
+    if as_json:
+        print_json(report)
+    else:
+        for line in told(report):
+            typer.echo(clean(line))
+    if not report["ok"]:
+        raise typer.Exit(1)
+
+
+def told(report: dict[str, Any]) -> Iterator[str]:
+    """The report for people, line by line."""
+    for problem in report["problems"]:
+        hint = f"; {problem['hint']}" if problem["hint"] else ""
+        place = f"{problem['file']}:{problem['line']}:{problem['column']}"
+        yield f"{place}: {problem['code']} {problem['message']}{hint}"
+    changes = [*_changes(report)]
+    yield from changes or ["nothing is new" if not report["broken"] else "nothing else is new"]
+    for one in report["followups"]:
+        noun = "follow-up" if one["count"] == 1 else "follow-ups"
+        yield f"  {one['count']} {noun} of {one['rule']}: {one['what']}"
+    rules = report["rules"]
+    force = f"{rules} {'rule' if rules == 1 else 'rules'}"
+    yield f"{force} would be in force" if report["planned"] else f"{force} in force"
+
+
+def _changes(report: dict[str, Any]) -> Iterator[str]:
+    for one in report["broken"]:
+        what = f"rule {one['rule']} is broken" if one["rule"] else "the rules have an error"
+        stays = "what was in force before stays" if one["kept"] else "it is left out"
+        yield f"{what}: {stays}"
+    for key, word in _KINDS:
+        if report[key]:
+            yield f"{word}: {', '.join(report[key])}"
+    for one in report["renamed"]:
+        yield f"renamed: {one['was']} is now {one['rule']}"
+    if report["connections"]:
+        yield f"connections changed: {', '.join(report['connections'])}"

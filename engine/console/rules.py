@@ -1,0 +1,21 @@
+"""What people ask about the rules of a running daemon: to read them anew."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from engine.reloading.reloader import Reloader
+
+Answer = Callable[[Mapping[str, str]], Awaitable[Any]]
+
+
+def rule_answers(reloader: Reloader) -> dict[tuple[str, str], Answer]:
+    """Who answers what."""
+
+    async def reload(params: Mapping[str, str]) -> dict[str, Any]:
+        """What a reload changed; with `plan` what it would."""
+        report = await (reloader.plan() if params.get("plan") else reloader.reload())
+        return report.as_json()
+
+    return {("rules", "reload"): reload}
