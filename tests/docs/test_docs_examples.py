@@ -17,6 +17,7 @@ from engine.rules.secrets import Secrets
 
 _LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]*)?\)")
 _COMMAND = re.compile(r"\brulewave ([a-z]+)(?: ([a-z]+))?")
+_SECRET = re.compile(r"secret\('(\w+)'\)")
 _HEAD = """\
 version: 1
 connections:
@@ -39,7 +40,8 @@ def _whole(block: Block) -> str:
 def test_an_example_in_the_documents_loads_without_a_problem(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(_whole(block), encoding="utf-8")
-    loaded = load(file, actions=find_actions(), secrets=Secrets(None, None, {}))
+    given = {f"RULEWAVE_SECRET_{name.upper()}": "given" for name in _SECRET.findall(block.text)}
+    loaded = load(file, actions=find_actions(), secrets=Secrets(None, None, given))
     assert [str(problem) for problem in loaded.problems] == []
     assert loaded.ruleset.rules
 
