@@ -63,6 +63,29 @@ def test_links_between_documents_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def test_the_index_leads_to_every_page() -> None:
+    index = ROOT / "docs" / "README.md"
+    led = {
+        (index.parent / target).resolve() for target, _ in _LINK.findall(index.read_text("utf-8"))
+    }
+    pages = {page for page in PAGES if page != index and page.parent != ROOT}
+    assert pages <= led
+
+
+def test_a_link_to_a_part_of_a_page_leads_to_a_heading() -> None:
+    for page in PAGES:
+        for target, part in _LINK.findall(page.read_text("utf-8")):
+            if part and "://" not in target:
+                assert part in _anchors(page.parent / target), f"{page.name}: {target}{part}"
+
+
+def _anchors(page: Path) -> set[str]:
+    """The headings of a page, as links name them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {f"#{heading.replace(' ', '-')}" for heading in plain}
+
+
 def test_the_readme_opens_with_the_two_commands() -> None:
     assert [line.split("#")[0].strip() for line in all_blocks("sh")[0].text.splitlines()] == [
         "make demo",
