@@ -50,6 +50,7 @@ def test_backups_under_load_are_whole_and_nobody_is_refused_meanwhile(tmp_path: 
             assert before <= copied
             assert holds.events == len(copied)
         site.end_load()
+        site.rest()
         answers = _answers(site)
         assert site.daemon.stop() == 0
     assert answers.keys() <= {"accepted", "duplicate"}
