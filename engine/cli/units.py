@@ -114,7 +114,7 @@ def doubts(installation: Installation) -> Iterator[str]:
 
 
 def _service(installation: Installation) -> str:
-    words = (*installation.command, "serve")
+    serve, reload = (_command(installation, verb) for verb in ("serve", "reload"))
     home = any(_below(path, _HOMES) for path in installation.paths)
     return _unit({
         "Unit": [
@@ -126,7 +126,8 @@ def _service(installation: Installation) -> str:
         "Service": [
             "Type=notify",
             "NotifyAccess=main",
-            f"ExecStart={' '.join(_word(word).replace('$', '$$') for word in words)}",
+            f"ExecStart={serve}",
+            f"ExecReload={reload}",
             f"Sockets={INTAKE} {CONSOLE}",
             *_environment(installation),
             *(f"LoadCredential={_credential(installation, name)}" for name in _needed(installation)),
@@ -137,6 +138,11 @@ def _service(installation: Installation) -> str:
         ],
         "Install": ["WantedBy=multi-user.target"],
     })  # fmt: skip
+
+
+def _command(installation: Installation, verb: str) -> str:
+    words = (*installation.command, verb)
+    return " ".join(_word(word).replace("$", "$$") for word in words)
 
 
 def _environment(installation: Installation) -> Iterator[str]:

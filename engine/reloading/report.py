@@ -32,7 +32,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """So many follow-ups of a rule, and what becomes of them."""
+    """So many follow-ups of a rule, and what becomes of each."""
 
     rule: str
     count: int
@@ -118,24 +118,24 @@ def _becomes(
     one: Waiting, rule: Rule | None, away: Reason | None, began: Rule | None
 ) -> list[tuple[int, str]]:
     if one.state is not State.ON_HOLD:
-        return [(one.number, "are put on hold" if away else _pending(one, rule, began))]
+        return [(one.number, "put on hold" if away else _pending(one, rule, began))]
     if away or one.reason not in HELD:
-        return [(one.number, "stay on hold")]
-    late = "stay on hold: they are overdue, and wait for a person to release them"
-    return [(one.number - one.overdue, "go on again"), (one.overdue, late)]
+        return [(one.number, "still on hold")]
+    late = "still on hold: overdue, and waiting for a person to release it"
+    return [(one.number - one.overdue, "going on again"), (one.overdue, late)]
 
 
 def _pending(one: Waiting, rule: Rule | None, began: Rule | None) -> str:
     if rule is None or one.version == rule.version:
-        return "go on unchanged"
+        return "going on unchanged"
     how = change_of(began, one.path)
     if how == "cancel":
-        return "are cancelled (on_rule_change: cancel)"
+        return "cancelled (on_rule_change: cancel)"
     if how == "rebind" and began is not None and has_step(rule, one.path, began):
-        return "go on by the new version (on_rule_change: rebind)"
+        return "going on by the new version (on_rule_change: rebind)"
     if how == "rebind":
-        return "are put on hold: the new version has no such step"
-    return "finish with the version that they began with"
+        return "put on hold: the new version has no such step"
+    return "finishing with the version that it began with"
 
 
 def change_of(began: Rule | None, path: str) -> str:

@@ -18,6 +18,7 @@ STILL_SECONDS = 0.3
 LOOK_SECONDS = 5.0
 """Not every file system tells of changes, and none tells of a link far up the path."""
 _STEP_MS = 100
+_MOST_LINKS = 40  # as many as the kernel follows
 log = structlog.get_logger("rulewave.reload")
 
 Stamp = tuple[tuple[Any, ...], ...]
@@ -43,18 +44,19 @@ def folders(path: Path) -> frozenset[Path]:
     Folders, since an editor that saves by renaming replaces the very file that was watched.
     """
     found: set[Path] = set()
-    todo = [path.absolute(), *(file.absolute() for file in find_files(path)[0])]
+    met: set[Path] = set()
+    todo = [(file.absolute(), 0) for file in (path, *find_files(path)[0])]
     while todo:
-        here = todo.pop()
-        found |= {here.parent, here} if here.is_dir() else {here.parent}
+        here, links = todo.pop()
+        if here in met or links > _MOST_LINKS:  # a link may lead back to where it lies
+            continue
+        met.add(here)
+        found |= {here.parent, here}
         for part in (here, *here.parents):
-            if part.is_symlink() and part.parent not in found:
+            if part.is_symlink():
                 found.add(part.parent)
-        with suppress(OSError, RuntimeError):  # a link that leads to itself
-            if here.is_symlink():
-                todo.append(here.parent / here.readlink())
-            real = here.resolve(strict=True)
-            found.add(real if real.is_dir() else real.parent)
+                leads_to = part.parent / part.readlink() / here.relative_to(part)
+                todo.append((leads_to, links + 1))
     return frozenset(folder for folder in found if folder.is_dir())
 
 
@@ -65,6 +67,7 @@ class Watching:
     Attributes:
         known: the stamp of what was read last.
         changed: told when there is something else.
+        is_watching: notices are waited for, or there will be none.
     """
 
     path: Path
@@ -73,6 +76,7 @@ class Watching:
     stopping: asyncio.Event
     still: float = STILL_SECONDS
     look: float = LOOK_SECONDS
+    is_watching: bool = False
     _rung: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -103,6 +107,7 @@ class Watching:
                 await self._notice_in(await asyncio.to_thread(folders, self.path))
         except (OSError, RuntimeError) as error:
             log.warning("rules.not_watched", path=str(self.path), error=str(error))
+            self.is_watching = True
 
     async def _notice_in(self, places: frozenset[Path]) -> None:
         # Not needed by commands, and slow to import for what it is.
@@ -116,10 +121,15 @@ class Watching:
             rust_timeout=int(self.look * 1000), yield_on_timeout=True, stop_event=self.stopping,
             ignore_permission_denied=True,
         )  # fmt: skip
+        found: Any = {"what came before it was watched"}
         async with aclosing(changes):
-            async for found in changes:
+            while found is not None:
+                coming = asyncio.ensure_future(anext(changes, None))
+                await asyncio.sleep(0)  # from here on notices are gathered
+                self.is_watching = True
                 if found:
                     self._rung.set()
+                found = await coming
                 if await asyncio.to_thread(folders, self.path) != places:
                     return
 

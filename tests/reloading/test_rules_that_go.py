@@ -46,7 +46,7 @@ async def test_follow_ups_of_a_rule_that_is_away_are_on_hold_and_somebody_is_tol
         await planned(bench, "anna")
         await planned(bench, "ben")
         report = await bench.reload(without)
-        assert [(one.count, one.what) for one in report.touched] == [(2, "are put on hold")]
+        assert [(one.count, one.what) for one in report.touched] == [(2, "put on hold")]
         assert await state(bench) == (State.ON_HOLD, reason)
         await bench.until("3h")
         assert bench.texts == []
@@ -75,7 +75,7 @@ async def test_what_is_not_yet_due_goes_on_when_the_rule_returns(tmp_path: Path)
         await bench.reload(OTHER)
         await bench.until("30m")
         report = await bench.reload(RULE + OTHER)
-        assert [(one.count, one.what) for one in report.touched] == [(1, "go on again")]
+        assert [(one.count, one.what) for one in report.touched] == [(1, "going on again")]
         await bench.until("2h")
         assert bench.timed == [("60m", "later")]
 
@@ -87,7 +87,7 @@ async def test_what_is_overdue_when_the_rule_returns_waits_for_a_person(tmp_path
         await bench.until("2h")
         report = await bench.reload(RULE)
         (touched,) = report.touched
-        assert touched.what.startswith("stay on hold: they are overdue")
+        assert touched.what.startswith("still on hold: overdue")
         await bench.until("3h")
         assert (bench.texts, await state(bench)) == ([], (State.ON_HOLD, "overdue"))
         await bench.reloader.reload()
@@ -295,7 +295,7 @@ async def test_a_plan_tells_the_same_and_changes_nothing(tmp_path: Path) -> None
         done = (await bench.reloader.reload()).as_json()
         assert {**plan, "planned": False} == done
         assert (done["added"], done["removed"], done["rules"]) == (["other"], ["r"], 1)
-        assert done["followups"] == [{"rule": "r", "count": 1, "what": "are put on hold"}]
+        assert done["followups"] == [{"rule": "r", "count": 1, "what": "put on hold"}]
 
 
 async def test_a_changed_rule_lets_its_follow_ups_finish_as_they_began(tmp_path: Path) -> None:
@@ -304,6 +304,6 @@ async def test_a_changed_rule_lets_its_follow_ups_finish_as_they_began(tmp_path:
         report = await bench.reload(RULE.replace("text: later", "text: other"))
         assert report.changes.changed == ("r",)
         (touched,) = report.touched
-        assert touched.what == "finish with the version that they began with"
+        assert touched.what == "finishing with the version that it began with"
         await bench.until("2h")
         assert bench.texts == ["later"]

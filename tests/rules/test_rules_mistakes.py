@@ -28,7 +28,6 @@ def wrong(tmp_path: Path, body: str) -> list[str]:
         "cancel_on",
         "priority",
         "ttl",
-        "was",
     ],
 )
 def test_a_key_of_a_later_version_is_refused_as_such(tmp_path: Path, key: str) -> None:

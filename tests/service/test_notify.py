@@ -65,6 +65,18 @@ def test_the_status_counts_dead_letters(tmp_path: Path) -> None:
             stop(daemon)
 
 
+def test_a_reload_by_command_is_told_from_its_beginning_to_its_end(tmp_path: Path) -> None:
+    with mailbox(tmp_path) as manager:
+        place = _place(tmp_path)
+        with serving(place, NOTIFY_SOCKET=manager.address) as daemon:
+            manager.until("READY=1")
+            until(lambda: newest(place, "daemon.ready"), "its address")
+            assert place.call("reload").code == 0
+            manager.until("RELOADING=1")
+            manager.until("READY=1")
+            stop(daemon)
+
+
 def test_a_watched_daemon_gives_signs_of_life_until_it_is_told_to_stop(tmp_path: Path) -> None:
     with (
         mailbox(tmp_path) as manager,

@@ -64,6 +64,7 @@ def test_the_units_name_the_paths_of_this_installation(tmp_path: Path) -> None:
     service = _lines((tmp_path / SERVICE).read_text())
     assert {
         f"ExecStart={Path(sys.executable).with_name('rulewave')} serve",
+        f"ExecReload={Path(sys.executable).with_name('rulewave')} reload",
         f"Environment=RULEWAVE_RULES={tmp_path}/rules.yaml",
         f"Environment=RULEWAVE_DATABASE=sqlite:///{tmp_path}/rw.db",
         f"LoadCredential=webhook_secret:{tmp_path}/secrets/webhook_secret",
