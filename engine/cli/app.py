@@ -7,6 +7,7 @@ from importlib.metadata import version as installed_version
 import typer
 
 from engine.cli import (
+    backup,
     check,
     dead,
     demo,
@@ -37,6 +38,8 @@ app.command("sign")(sign.sign)
 app.command("verify")(sign.verify)
 app.command("reload")(reload.reload)
 app.command("systemd")(systemd.systemd)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.add_typer(events.app, name="events")
 app.add_typer(runs.app, name="runs")
 app.add_typer(followups.app, name="followups")

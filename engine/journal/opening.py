@@ -36,14 +36,15 @@ def _prepare(path: Path) -> None:
     except OSError as error:
         raise UserError(f"the database {path} can't be opened: {error.strerror}") from error
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        found = _revision(database)
+        found = revision(database)
         if found is None:
             _create(database)
     if found not in {None, HEAD}:
         _migrate(path)
 
 
-def _revision(database: sqlite3.Connection) -> str | None:
+def revision(database: sqlite3.Connection) -> str | None:
+    """The revision of a journal's schema; None where the file is no journal."""
     known = database.execute(
         "select 1 from sqlite_master where name = 'alembic_version'"
     ).fetchone()

@@ -25,6 +25,7 @@ from sqlalchemy import (
 # Its ON CONFLICT compiles for SQLite too; the other way round it does not.
 from sqlalchemy.dialects.postgresql import insert
 
+from engine.journal.copy_statements import OF_COPIES
 from engine.journal.failure_statements import AFTER_FAILURES, wanted
 from engine.journal.rule_statements import RULES
 from engine.journal.tables import (
@@ -338,5 +339,5 @@ _LISTS: dict[str, Any] = {
 
 STATEMENTS: dict[str, Any] = {
     **_INTAKE, **_DECIDING, **_RUNS, **WAITING_FOR_EVENTS, **RULES, **_RETENTION, **_LISTS,
-    **AFTER_FAILURES,
+    **AFTER_FAILURES, **OF_COPIES,
 }  # fmt: skip

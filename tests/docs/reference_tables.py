@@ -1,4 +1,4 @@
-"""The tables of docs/reference/rules.md that come out of the code; run it to write them anew."""
+"""The parts of docs/reference that come out of the code; run it to write them anew."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from docs.command_tables import commands, settings
 from pydantic import BaseModel
 
 from engine.action import Field, Written
@@ -15,7 +16,9 @@ from engine.rules.connections import kinds_of
 from engine.rules.marks import LITERAL, slots
 from engine.sources.own import EVENTS
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "rules.md"
+_REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+PAGE = _REFERENCE / "rules.md"
+GENERATED = (PAGE, _REFERENCE / "settings.md", _REFERENCE / "commands.md")
 _GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(\n<!-- end -->\n)", re.DOTALL)
 _WRITTEN = {
     Written.TEXT: "template",
@@ -31,7 +34,10 @@ _WRITTEN = {
 
 def page_as_generated(text: str) -> str:
     """The page with every generated part as the code has it now."""
-    parts = {"actions": actions, "connections": connections, "codes": codes, "own": own_events}
+    parts = {
+        "actions": actions, "connections": connections, "codes": codes, "own": own_events,
+        "settings": settings, "commands": commands,
+    }  # fmt: skip
     return _GENERATED.sub(lambda found: f"{found[1]}{parts[found[2]]()}{found[3]}", text)
 
 
@@ -109,4 +115,5 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page_as_generated(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in GENERATED:
+        page.write_text(page_as_generated(page.read_text(encoding="utf-8")), encoding="utf-8")

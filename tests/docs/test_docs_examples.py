@@ -17,6 +17,7 @@ from engine.rules.secrets import Secrets
 
 _LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]*)?\)")
 _COMMAND = re.compile(r"\brulewave ([a-z]+)(?: ([a-z]+))?")
+_SECRET = re.compile(r"secret\('(\w+)'\)")
 _HEAD = """\
 version: 1
 connections:
@@ -39,7 +40,8 @@ def _whole(block: Block) -> str:
 def test_an_example_in_the_documents_loads_without_a_problem(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(_whole(block), encoding="utf-8")
-    loaded = load(file, actions=find_actions(), secrets=Secrets(None, None, {}))
+    given = {f"RULEWAVE_SECRET_{name.upper()}": "given" for name in _SECRET.findall(block.text)}
+    loaded = load(file, actions=find_actions(), secrets=Secrets(None, None, given))
     assert [str(problem) for problem in loaded.problems] == []
     assert loaded.ruleset.rules
 
@@ -59,6 +61,29 @@ def test_links_between_documents_lead_somewhere(page: Path) -> None:
     for target, _ in _LINK.findall(page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_the_index_leads_to_every_page() -> None:
+    index = ROOT / "docs" / "README.md"
+    led = {
+        (index.parent / target).resolve() for target, _ in _LINK.findall(index.read_text("utf-8"))
+    }
+    pages = {page for page in PAGES if page != index and page.parent != ROOT}
+    assert pages <= led
+
+
+def test_a_link_to_a_part_of_a_page_leads_to_a_heading() -> None:
+    for page in PAGES:
+        for target, part in _LINK.findall(page.read_text("utf-8")):
+            if part and "://" not in target:
+                assert part in _anchors(page.parent / target), f"{page.name}: {target}{part}"
+
+
+def _anchors(page: Path) -> set[str]:
+    """The headings of a page, as links name them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {f"#{heading.replace(' ', '-')}" for heading in plain}
 
 
 def test_the_readme_opens_with_the_two_commands() -> None:

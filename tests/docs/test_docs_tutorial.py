@@ -12,6 +12,8 @@ from docs.walking import walking
 _PAGES = [
     ROOT / "docs" / "tutorial" / "first-rule.md",
     ROOT / "docs" / "how-to" / "find-out-why.md",
+    ROOT / "docs" / "how-to" / "back-up.md",
+    ROOT / "docs" / "how-to" / "rotate-a-secret.md",
 ]
 
 

@@ -51,9 +51,11 @@ class Walk:
             case ("console", "background"):
                 for command in _commands(text):
                     self._start(command[0])
-            case ("console",):
+            case ("console", *how):
+                if "stopped" in how:
+                    self._stop_daemons()
                 for command, *expected in _commands(text):
-                    self._run(command, "\n".join(expected))
+                    self._run(command, "\n".join(expected), code=int("refused" in how))
             case ("text", "mail"):
                 self._see_mail(text)
 
@@ -72,14 +74,19 @@ class Walk:
         else:
             _wait_for_port(process, int(self.mail_port))
 
-    def _run(self, command: str, expected: str) -> None:
+    def _stop_daemons(self) -> None:
+        for command, process in self.started.items():
+            if "serve" in command:
+                _stop(process)
+
+    def _run(self, command: str, expected: str, *, code: int) -> None:
         if self._export(command):
             return
         done = subprocess.run(
             shlex.split(re.sub(r"\bID$", self.event, command)), cwd=self.folder, text=True,
             env=self.environment, capture_output=True, timeout=30, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == code, done.stderr
         assert _pattern(expected).fullmatch(done.stdout), f"{command}:\n{done.stdout}"
         self.event = (_EVENT.findall(done.stdout) or [self.event])[0]
 
@@ -122,8 +129,9 @@ def _wait_for_port(process: subprocess.Popen[str], port: int) -> None:
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    if process.returncode is None:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
 
 
 @contextmanager

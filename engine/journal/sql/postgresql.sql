@@ -366,3 +366,11 @@ UPDATE runs SET due=$1 WHERE runs.state = 'pending' AND runs.reason = 'target_pa
 
 -- name: release_all_parked (now)
 UPDATE runs SET due=$1 WHERE runs.state = 'pending' AND runs.reason = 'target_paused'
+
+-- name: copy_holds ()
+SELECT (SELECT count(events.seq) AS count_1 
+FROM events) AS events, (SELECT max(events.stored) AS max_1 
+FROM events) AS newest, (SELECT count(runs.seq) AS count_2 
+FROM runs) AS runs, (SELECT count(runs.seq) AS count_3 
+FROM runs 
+WHERE runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND runs.state IN ('pending', 'queued', 'running', 'on hold')) AS followups
