@@ -22,6 +22,8 @@ def made_up(seed: int) -> Story:
             _edits(story, chance, rule)
     sendings = [*_customers(story, chance), *_nodes(story, chance)]
     for raised, type, who, fields in sendings:
+        if raised > story.end - HOUR:
+            continue
         late = chance.choice((0, 0, 0, 1, 2, 300, 900)) * SECOND
         story.send(raised, type, who, late=late, **fields)
     sent = story.in_order()
@@ -54,7 +56,7 @@ def _edits(story: Story, chance: Random, rule: str) -> None:
     while True:
         at += chance.randint(2 * 3600, 12 * 86_400) * SECOND
         until = at + chance.randint(1, 2 * 86_400) * SECOND
-        at, until = story.is_awake(at), story.is_awake(until) + SECOND
+        at, until = story.is_awake(at) + SECOND, story.is_awake(until) + 2 * SECOND
         if until > day(_LAST_ACT):
             return
         match chance.choice(("edit", "typo", "remove", "rename")):

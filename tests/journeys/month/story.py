@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from engine.clock import DAY, HOUR, MINUTE, from_iso
+from engine.clock import DAY, HOUR, MINUTE, SECOND, from_iso
 
 START = from_iso("2026-03-01T00:00:00.000Z") or 0
 NEVER = 2**62
@@ -78,7 +78,9 @@ class Story:
         self.acts += [(at, "typo", (rule,)), (until, "mend", (rule,))]
         self.told.append((at, f"rulewave.rule_broken {name or rule}"))
 
-    def remove(self, at: int, rule: str, until: int, released: int, name: str | None = None) -> None:
+    def remove(
+        self, at: int, rule: str, until: int, released: int, name: str | None = None
+    ) -> None:
         """A rule is taken out, and put back; a person releases what is overdue."""
         self.acts += [(at, "remove", (rule,)), (until, "put back", (rule,))]
         self.acts.append((released, "release", (name or rule,)))
@@ -108,9 +110,15 @@ class Story:
     # ------------------------------------------------------------------------------- the panel
 
     def send(self, raised: int, type: str, who: str, *, late: int = 0, **fields: object) -> None:
-        """The panel says something, which arrives so much later."""
+        """The panel says something, which arrives so much later; where nobody listens, after that."""
         arrived = self.is_awake(raised + late)
+        if arrived != raised + late:
+            arrived = max([arrived, *(one.arrived for one in self._held(arrived))]) + SECOND
         self.sent.append(Sent(arrived, raised, type, who, **fields))  # type: ignore[arg-type]
+
+    def _held(self, since: int) -> list[Sent]:
+        """What arrives in the minute after a start."""
+        return [one for one in self.sent if since <= one.arrived < since + MINUTE]
 
     def in_order(self) -> list[Sent]:
         """What was sent, as it arrived."""
