@@ -5,21 +5,20 @@ from __future__ import annotations
 from random import Random
 
 from journeys.month.rules import RULES
-from journeys.month.story import NEVER, Customer, Story, day
+from journeys.month.story import NEVER, Customer, Sent, Story, day
 
 from engine.clock import DAY, HOUR, MINUTE, SECOND
 
-_LAST_ACT = 28
+_LAST_ACT = 22
 
 
 def made_up(seed: int) -> Story:
     """The month of that number, always the same."""
     chance = Random(seed)
-    story = Story(end=day(40))
+    story = Story(end=day(26))
     _machines(story, chance)
-    for rule in RULES:
-        if rule != "tell-owner":
-            _edits(story, chance, rule)
+    for rule in chance.sample([rule for rule in RULES if rule != "tell-owner"], 4):
+        _edits(story, chance, rule)
     sendings = [*_customers(story, chance), *_nodes(story, chance)]
     for raised, type, who, fields in sendings:
         if raised > story.end - HOUR:
@@ -27,6 +26,7 @@ def made_up(seed: int) -> Story:
         late = chance.choice((0, 0, 0, 1, 2, 300, 900)) * SECOND
         story.send(raised, type, who, late=late, **fields)
     sent = story.in_order()
+    _cuts(story, chance, sent)
     for one in chance.sample(sent, len(sent) // 6):
         again = story.is_awake(one.arrived + chance.randint(1, 90_000) * SECOND)
         if again < story.end:
@@ -45,9 +45,24 @@ def _machines(story: Story, chance: Random) -> None:
     for number in days:
         start = _moment(chance, number, number + 0.5)
         story.reboot(start, start + chance.choice((20, 600, 7200, 30_000)) * SECOND)
-    for first in (chance.randint(4, 12), chance.randint(16, 24)):
+    for first in (chance.randint(4, 12), chance.randint(15, 20)):
         start = _moment(chance, first + 0.3, first + 0.6)
         story.mail_away(start, start + chance.randint(1, 6 * 3600) * SECOND)
+
+
+def _cuts(story: Story, chance: Random, sent: list[Sent]) -> None:
+    """The process dies with events in its journal; where nothing else arrives in that time."""
+    for one in chance.sample(sent, len(sent) // 10):
+        until = one.arrived + chance.randint(2, 900) * SECOND
+        quiet = [*(other.arrived for other in sent if other != one), *_happenings(story)]
+        if not any(one.arrived - HOUR <= at <= until + MINUTE for at in quiet):
+            story.cut_off(one, until)
+
+
+def _happenings(story: Story) -> list[int]:
+    """Whatever else happens, and when."""
+    downs = [moment for down in story.down for moment in down]
+    return [*(at for at, _, _ in story.acts), *downs]
 
 
 def _edits(story: Story, chance: Random, rule: str) -> None:
@@ -74,16 +89,16 @@ def _edits(story: Story, chance: Random, rule: str) -> None:
 
 def _customers(story: Story, chance: Random) -> list[tuple[int, str, str, dict[str, object]]]:
     found = []
-    for number in range(9):
+    for number in range(5):
         name = f"user-{number}"
-        since, plan = _moment(chance, 0.1, 9), chance.randint(4 * 24, 14 * 24) * HOUR
+        since, plan = _moment(chance, 0.1, 5), chance.randint(4 * 24, 12 * 24) * HOUR
         pays = sorted(
             since + plan + chance.randint(-4 * 86_400, 11 * 86_400) * SECOND
             for _ in range(chance.choice((0, 0, 1, 1, 2)))
         )
-        leaves = _moment(chance, 25, 38) if chance.random() < 0.2 else NEVER
+        leaves = _moment(chance, 15, 24) if chance.random() < 0.2 else NEVER
         by = chance.choice(("user.modified", "user.enabled"))
-        email = None if number == 8 else f"{name}@example.org"
+        email = None if number == 4 else f"{name}@example.org"
         customer = Customer(name, since, plan, email, tuple(pays), leaves, by)
         for raised, type, ends, status in customer.events(story.end):
             fields: dict[str, object] = {"email": email, "ends": ends, "status": status}
@@ -93,7 +108,7 @@ def _customers(story: Story, chance: Random) -> list[tuple[int, str, str, dict[s
 
 def _nodes(story: Story, chance: Random) -> list[tuple[int, str, str, dict[str, object]]]:
     found: list[tuple[int, str, str, dict[str, object]]] = []
-    for node in ("fra-1", "ams-2"):
+    for node in ("fra-1",):
         at = _moment(chance, 0, 5)
         while at < story.end:
             found.append((at, "node.connection_lost", node, {}))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from journeys.month.rules import OWNER
-from journeys.month.story import START, Sent, Story
+from journeys.month.story import NEVER, START, Sent, Story
 
 from engine.clock import DAY, HOUR, MINUTE, from_datetime, to_datetime
 
@@ -40,11 +40,25 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """A follow-up of a rule that was to come in that span."""
+
+    rule: str
+    since: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
-    """Foretells one story."""
+    """Foretells one story.
+
+    Attributes:
+        waits: what waited, as far as it was foretold already.
+    """
 
     story: Story
     sent: Sequence[Sent]
+    waits: list[Wait] = field(default_factory=list)
 
     # ------------------------------------------------------------------------- what is known when
 
@@ -69,15 +83,14 @@ class Model:
         before = self.before(sent)
         return before is not None and sent.ends > before.ends
 
-    def undone(self, origin: Sent, at: int, undoes: Callable[[Sent], bool]) -> bool:
-        """Whether something came before that moment that was raised after the origin."""
-        return any(
-            other.who == origin.who
-            and other.raised > origin.raised
-            and other.arrived < at
-            and undoes(other)
+    def undone(self, origin: Sent, undoes: Callable[[Sent], bool]) -> int:
+        """When something arrived that was raised after the origin and undoes it."""
+        came = [
+            other.arrived
             for other in self.sent
-        )
+            if other.who == origin.who and other.raised > origin.raised and undoes(other)
+        ]
+        return min(came, default=NEVER)
 
     # ------------------------------------------------------------------------------- rules in time
 
@@ -88,12 +101,22 @@ class Model:
         edits = [number for since, number in self.story.versions.get(rule, ()) if since <= at]
         return f"[{edits[-1] if edits else 1}]"
 
+    def at_once(self, sent: Sent) -> int:
+        """When an event is acted upon."""
+        return self.story.cut.get(sent, sent.arrived)
+
     def taken_up(self, rule: str, due: int) -> int:
         """When a follow-up is taken up that is due then."""
         at = self.story.is_awake(due)
         for gap in self.story.gaps.get(rule, ()):
             if gap.start <= at < gap.end:
                 at = gap.released
+        return at
+
+    def wait(self, rule: str, since: int, due: int, undone: int = NEVER) -> int:
+        """When a follow-up is taken up; it waits until then, or until something undoes it."""
+        at = self.taken_up(rule, due)
+        self.waits.append(Wait(rule, since, min(at, undone)))
         return at
 
     def mail(self, sent: Sent, text: str, at: int, wanted: Wanted = lambda _: True) -> Iterator[Promise]:  # fmt: skip
@@ -114,7 +137,7 @@ class Model:
 
     def promises(self) -> list[Promise]:
         """All that must have happened at the end of the story."""
-        every = [*self.of_events(), *self.mornings()]
+        every = [*self.of_events(), *self.mornings(), *self.holds()]
         for at, text in self.story.told:
             every.append(self.call(f"{self.version('tell-owner', at)} {text}", at))
         return [promise for promise in every if promise.earliest <= self.story.end]
@@ -141,14 +164,14 @@ class Model:
                     yield from promised(sent, version)
 
     def welcome(self, sent: Sent, version: str) -> Iterable[Promise]:
-        return self.mail(sent, f"{version} welcome {sent.who}", sent.arrived)
+        return self.mail(sent, f"{version} welcome {sent.who}", self.at_once(sent))
 
     def new_user(self, sent: Sent, version: str) -> Iterable[Promise]:
-        yield self.call(f"{version} new {sent.who}, 100 GiB", sent.arrived)
+        yield self.call(f"{version} new {sent.who}, 100 GiB", self.at_once(sent))
 
     def how_is_it(self, sent: Sent, version: str) -> Iterable[Promise]:
         due = sent.arrived + HOUR
-        at = self.taken_up("how-is-it", due)
+        at = self.wait("how-is-it", sent.arrived, due)
         if self.story.is_awake(due) - due <= 30 * MINUTE:
             yield from self.mail(sent, f"{version} how is it, {sent.who}", at)
 
@@ -162,31 +185,35 @@ class Model:
         def wanted(at: int) -> bool:
             return self.latest(sent.who, at).ends <= sent.ends
 
-        return self.mail(sent, text, sent.arrived, wanted)
+        return self.mail(sent, text, self.at_once(sent), wanted)
 
     def last_hours(self, sent: Sent, version: str) -> Iterable[Promise]:
         def undoes(other: Sent) -> bool:
             renewed = self.renews(other) and other.ends != sent.ends
             return renewed or other.type == "user.deleted"
 
-        at = self.taken_up("last-hours", max(sent.arrived, sent.ends - 6 * HOUR))
+        undone = self.undone(sent, undoes)
+        due = max(sent.arrived, sent.ends - 6 * HOUR)
+        at = self.wait("last-hours", sent.arrived, due, undone)
         text = f"{version} six hours left, {sent.who}"
-        return self.mail(sent, text, at, lambda at: not self.undone(sent, at, undoes))
+        return self.mail(sent, text, at, lambda at: at <= undone)
 
     def win_back(self, sent: Sent, version: str) -> Iterable[Promise]:
         def undoes(other: Sent) -> bool:
             return self.renews(other) or other.type == "user.deleted"
 
+        undone = self.undone(sent, undoes)
+
         def wanted(at: int) -> bool:
-            return not self.undone(sent, at, undoes)
+            return at <= undone
 
         def first_wanted(at: int) -> bool:
             return wanted(at) and self.latest(sent.who, at).status == "EXPIRED"
 
-        at = self.taken_up("win-back", sent.arrived + 3 * DAY)
+        at = self.wait("win-back", sent.arrived, sent.arrived + 3 * DAY, undone)
         for first in self.mail(sent, f"{version} we miss you, {sent.who}", at, first_wanted):
             yield first
-            second = self.taken_up("win-back", first.earliest + 7 * DAY)
+            second = self.wait("win-back", first.latest, first.earliest + 7 * DAY, undone)
             text = f"{version} last call, {sent.who}"
             for last in self.mail(sent, text, second, wanted):
                 latest = last.latest + first.latest - first.earliest
@@ -194,30 +221,39 @@ class Model:
                 yield Promise(last.to, text, last.earliest, latest, certain)
 
     def quota(self, sent: Sent, version: str) -> Iterable[Promise]:
-        yield self.call(f"{version} {sent.who} used 82 %", sent.arrived)
+        yield self.call(f"{version} {sent.who} used 82 %", self.at_once(sent))
 
     def node_down(self, sent: Sent, version: str) -> Iterable[Promise]:
         def back(other: Sent) -> bool:
             return other.type == "node.connection_restored"
 
-        told = self.taken_up("node-down", sent.arrived + 5 * MINUTE)
-        if self.undone(sent, told, back):
+        undone = self.undone(sent, back)
+        told = self.wait("node-down", sent.arrived, sent.arrived + 5 * MINUTE, undone)
+        if undone < told:
             return
         yield self.call(f"{version} {sent.who} is down", told)
-        until = told + DAY
-        came = [
-            other for other in self.sent
-            if back(other) and other.who == sent.who
-            and other.raised > sent.raised and other.arrived <= until
-        ]  # fmt: skip
-        if not came:
-            at = self.taken_up("node-down", until)
+        if undone > told + DAY:
+            at = self.wait("node-down", told, told + DAY)
             yield self.call(f"{version} {sent.who} is gone for good", at)
             return
-        first = min(came, key=lambda other: other.arrived)
-        at = self.taken_up("node-down", first.arrived)
+        first = self.first_back(sent, undone)
+        at = self.wait("node-down", told, self.at_once(first))
         seconds = round((first.raised - sent.raised) / 1e6)
         yield self.call(f"{version} {sent.who} is back after {seconds} s", at)
+
+    def first_back(self, lost: Sent, arrived: int) -> Sent:
+        """What said that a node is back."""
+        return next(sent for sent in self.sent if (sent.who, sent.arrived) == (lost.who, arrived))
+
+    def holds(self) -> Iterator[Promise]:
+        """The owner is told of what is put on hold, where there is something."""
+        for rule, gaps in self.story.gaps.items():
+            for gap in gaps:
+                if any(
+                    one.rule == rule and one.since <= gap.start < one.until for one in self.waits
+                ):
+                    version = self.version("tell-owner", gap.start)
+                    yield self.call(f"{version} rulewave.on_hold {gap.name}", gap.start)
 
     def mornings(self) -> Iterator[Promise]:
         """Nine o'clock in Berlin, whatever summer time does."""

@@ -36,8 +36,9 @@ class Gap:
     """A rule was away; what was due meanwhile was released by a person at `released`."""
 
     start: int
-    end: int = NEVER
-    released: int = NEVER
+    end: int
+    released: int
+    name: str
 
 
 @dataclass(slots=True)
@@ -53,6 +54,7 @@ class Story:
         down: spans in which the daemon did not run.
         away: spans in which the mail server did not.
         told: what the owner must have been told by the daemon itself, and when.
+        cut: events with which the process died, and when it was back.
     """
 
     end: int
@@ -64,6 +66,7 @@ class Story:
     down: list[tuple[int, int]] = field(default_factory=list)
     away: list[tuple[int, int]] = field(default_factory=list)
     told: list[tuple[int, str]] = field(default_factory=list)
+    cut: dict[Sent, int] = field(default_factory=dict)
 
     # ------------------------------------------------------------------------ people and machines
 
@@ -84,7 +87,7 @@ class Story:
         """A rule is taken out, and put back; a person releases what is overdue."""
         self.acts += [(at, "remove", (rule,)), (until, "put back", (rule,))]
         self.acts.append((released, "release", (name or rule,)))
-        self.gaps.setdefault(rule, []).append(Gap(at, until, released))
+        self.gaps.setdefault(rule, []).append(Gap(at, until, released, name or rule))
 
     def rename(self, at: int, rule: str, name: str) -> None:
         """A rule gets another name."""
@@ -94,6 +97,12 @@ class Story:
         """The daemon is away, from one moment to another."""
         self.acts.append((at, "reboot", (str(until - at),)))
         self.down.append((at, until))
+
+    def cut_off(self, sent: Sent, until: int) -> None:
+        """The process dies with that event in its journal, before it does anything about it."""
+        self.acts.append((sent.arrived, "cut off", (str(until - sent.arrived),)))
+        self.down.append((sent.arrived + 1, until))
+        self.cut[sent] = until
 
     def mail_away(self, at: int, until: int) -> None:
         """The mail server is away."""
