@@ -9,6 +9,7 @@ from journeys.month.story import NEVER, Customer, Sent, Story, day
 
 from engine.clock import DAY, HOUR, MINUTE, SECOND
 
+_TELLING = "tell-owner"
 _LAST_ACT = 22
 
 
@@ -17,7 +18,9 @@ def made_up(seed: int) -> Story:
     chance = Random(seed)
     story = Story(end=day(26))
     _machines(story, chance)
-    for rule in chance.sample([rule for rule in RULES if rule != "tell-owner"], 4):
+    most = sorted(chance.sample([rule for rule in RULES if rule != _TELLING], 6))
+    story.rules = (*most, _TELLING)
+    for rule in chance.sample(most, 4):
         _edits(story, chance, rule)
     sendings = [*_customers(story, chance), *_nodes(story, chance)]
     for raised, type, who, fields in sendings:
@@ -52,7 +55,7 @@ def _machines(story: Story, chance: Random) -> None:
 
 def _cuts(story: Story, chance: Random, sent: list[Sent]) -> None:
     """The process dies with events in its journal; where nothing else arrives in that time."""
-    for one in chance.sample(sent, len(sent) // 10):
+    for one in chance.sample(sent, len(sent) // 20):
         until = one.arrived + chance.randint(2, 900) * SECOND
         quiet = [*(other.arrived for other in sent if other != one), *_happenings(story)]
         if not any(one.arrived - HOUR <= at <= until + MINUTE for at in quiet):

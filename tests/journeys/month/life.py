@@ -53,7 +53,7 @@ class Life:
     head: str
     post: Post | None = None
     secrets: dict[str, str] = field(default_factory=dict)
-    blocks: dict[str, str] = field(default_factory=lambda: dict(RULES))
+    blocks: dict[str, str] = field(default_factory=dict)
     good: dict[str, str] = field(default_factory=dict)
     done: list[Effect] = field(default_factory=list)
     away: bool = False
@@ -105,6 +105,7 @@ class Life:
 
     async def live(self) -> None:
         """Let the whole story happen."""
+        self.blocks = {rule: RULES[rule] for rule in self.story.rules}
         await self.start()
         for at, _, what, arguments in self._happenings():
             if what != "_cut_off":

@@ -96,7 +96,8 @@ class Model:
 
     def version(self, rule: str, at: int) -> str | None:
         """What the texts begin with that a rule makes at that moment; None where it is away."""
-        if any(gap.start <= at < gap.end for gap in self.story.gaps.get(rule, ())):
+        away = any(gap.start <= at < gap.end for gap in self.story.gaps.get(rule, ()))
+        if away or rule not in self.story.rules:
             return None
         edits = [number for since, number in self.story.versions.get(rule, ()) if since <= at]
         return f"[{edits[-1] if edits else 1}]"

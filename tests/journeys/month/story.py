@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+
+from journeys.month.rules import RULES
 
 from engine.clock import DAY, HOUR, MINUTE, SECOND, from_iso
 
@@ -55,6 +57,7 @@ class Story:
         away: spans in which the mail server did not.
         told: what the owner must have been told by the daemon itself, and when.
         cut: events with which the process died, and when it was back.
+        rules: those that there are.
     """
 
     end: int
@@ -67,6 +70,7 @@ class Story:
     away: list[tuple[int, int]] = field(default_factory=list)
     told: list[tuple[int, str]] = field(default_factory=list)
     cut: dict[Sent, int] = field(default_factory=dict)
+    rules: Sequence[str] = tuple(RULES)
 
     # ------------------------------------------------------------------------ people and machines
 
