@@ -16,6 +16,8 @@ ALMOST_AT_ONCE = MINUTE
 AFTER_AN_OUTAGE = 80 * MINUTE
 """The longest wait between two tries is an hour and a fifth, and a paused target is probed."""
 
+_MAIL = {"welcome", "how-is-it", "last-hours", "three-days-left", "one-day-left", "win-back"}
+"""The rules that ask for a mail address."""
 Wanted = Callable[[int], bool]
 
 
@@ -127,8 +129,8 @@ class Model:
             if start <= at < end:
                 earliest = self.story.is_awake(end)
                 latest = self.story.is_awake(end + AFTER_AN_OUTAGE)
-        if sent.email and wanted(earliest):
-            yield Promise(sent.email, text, earliest, latest, wanted(latest))
+        if wanted(earliest):
+            yield Promise(sent.email or "", text, earliest, latest, wanted(latest))
 
     def call(self, text: str, at: int) -> Promise:
         """A call at that moment."""
@@ -161,7 +163,7 @@ class Model:
             type = "user.renewed" if self.renews(sent) else sent.type
             for rule, promised in rules.get(type, {}).items():
                 version = self.version(rule, sent.arrived)
-                if version is not None:
+                if version is not None and (sent.email or rule not in _MAIL):
                     yield from promised(sent, version)
 
     def welcome(self, sent: Sent, version: str) -> Iterable[Promise]:
