@@ -56,7 +56,7 @@ class Reloader:
         on_reloaded: told what came of a reload.
         around: a reload goes on inside of it.
         standing: what came of the last reading.
-        seen: the stamp of what was read last.
+        seen: the stamp of what was read last to be put in force.
     """
 
     reading: Reading
@@ -77,6 +77,7 @@ class Reloader:
 
     async def start(self) -> None:
         """Read the rules for the first time in this life; what is broken stays as it was last."""
+        await self._stamp()
         in_force = await self.journal.read(kept.in_force())
         content = await self._content(in_force)
         loaded = await self._load(None)
@@ -119,6 +120,7 @@ class Reloader:
         return report
 
     async def _reload(self) -> Report:
+        await self._stamp()
         report = await self._report(await self._read(), planned=False)
         await self._take(report.standing)
         self.on_swapped()
@@ -126,14 +128,19 @@ class Reloader:
         self.on_swapped()
         return report
 
+    async def _stamp(self) -> None:
+        """Before it is read: what is written meanwhile is read once more.
+
+        A plan takes none, since what it has read is still to be put in force.
+        """
+        self.seen = await asyncio.to_thread(self.reading.stamp)
+
     async def _read(self) -> Standing:
         """In a thread: the intake goes on meanwhile."""
         last = self.library.book.ruleset if self.standing.decides else None
         return stand(await self._load(last), last)
 
     async def _load(self, last: RuleSet | None) -> Loaded:
-        # Stamped before: what is written meanwhile is read once more.
-        self.seen = await asyncio.to_thread(self.reading.stamp)
         return await asyncio.to_thread(self.reading.load, last)
 
     async def _report(self, standing: Standing, *, planned: bool) -> Report:

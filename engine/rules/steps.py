@@ -81,7 +81,7 @@ class StepCompiler:
         elif followups.check_place(key, report):
             return
         elif has_action:
-            hint = did_you_mean(key, names.STEP_KEYS | {"after", "await"})
+            hint = did_you_mean(key, names.STEP_KEYS | names.FOLLOWUP_KEYS)
             report.error(codes.UNKNOWN_KEY, f'a step has no "{shortened(key)}"', hint, key=True)
         else:
             hint = did_you_mean(key, self.actions.keys() | {"after", "await"})

@@ -48,6 +48,15 @@ def test_a_file_that_is_saved_is_in_force_soon(tmp_path: Path) -> None:
     tell(Site(tmp_path), story)
 
 
+def test_a_plan_keeps_nothing_from_being_in_force_soon(tmp_path: Path) -> None:
+    async def story(running: Running) -> None:
+        (tmp_path / "rules.yaml").write_text(SHOUT)
+        await running.engine.reloader.plan()
+        await until(lambda: texts(running) == ["HELLO"])
+
+    tell(Site(tmp_path), story)
+
+
 def test_sighup_reloads(tmp_path: Path) -> None:
     async def story(running: Running) -> None:
         os.kill(os.getpid(), signal.SIGHUP)

@@ -190,6 +190,8 @@ class Life:
         """The process ends, and is started later."""
         await self.stop()
         self.clock.move(int(span))
+        away = any(start <= self.clock.now() < end for start, end in self.story.away)
+        await (self._mail_away() if away else self._mail_back())
         await self.start()
 
     async def _cut_off(self, span: str) -> None:
