@@ -80,5 +80,7 @@ def _alone(body: bytes, reason: str) -> Any:
 def _only(rule: str, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = [line for line in lines if line["rule"] == rule]
     if not found:
-        raise UserError(f"there is no rule {rule} among those that this event is judged by")
+        # It may have had another name then.
+        known = ", ".join(line["rule"] for line in lines) or "there was none"
+        raise UserError(f"this event is not judged by a rule {rule}, but by: {known}")
     return found

@@ -115,7 +115,7 @@ def _followup(step: Shown) -> Node:
     below = (*steps, *instead)
     if below:
         asked = (Node(f"only when {step['when']}"),) if step["when"] else ()
-        calls = tuple(Node(f"cancelled by {_wanted(one)}") for one in step["cancel_on"])
+        calls = tuple(Node(f"would be cancelled by {_wanted(one)}") for one in step["cancel_on"])
         below = (*asked, *calls, *below)
     return Node(_headline(step), "", below)
 

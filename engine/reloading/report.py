@@ -121,7 +121,7 @@ def _becomes(
         return [(one.number, "put on hold" if away else _pending(one, rule, began))]
     if away or one.reason not in HELD:
         return [(one.number, "still on hold")]
-    late = "still on hold: overdue, and waiting for a person to release it"
+    late = "still on hold: overdue, for a person to release"
     return [(one.number - one.overdue, "going on again"), (one.overdue, late)]
 
 

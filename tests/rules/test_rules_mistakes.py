@@ -75,6 +75,10 @@ def test_shadow_comes_in_a_later_version(tmp_path: Path) -> None:
             '5:28: R007 a step has no "retri"; did you mean "retry"?',
         ),
         (
+            "do: [{after: 1h, cancel_onn: user.renewed, say: {text: hi}}]",
+            '5:22: R007 a step has no "cancel_onn"; did you mean "cancel_on"?',
+        ),
+        (
             "do: [{say: {text: hi}, fetch: {}}]",
             "5:28: R009 a step has one action, and say is already there; make it a step of its own",
         ),
