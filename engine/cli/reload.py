@@ -39,8 +39,7 @@ def told(report: dict[str, Any]) -> Iterator[str]:
         hint = f"; {problem['hint']}" if problem["hint"] else ""
         place = f"{problem['file']}:{problem['line']}:{problem['column']}"
         yield f"{place}: {problem['code']} {problem['message']}{hint}"
-    changes = [*_changes(report)]
-    yield from changes or ["nothing is new" if not report["broken"] else "nothing else is new"]
+    yield from [*_changes(report)] or ["nothing is new"]
     for one in report["followups"]:
         noun = "follow-up" if one["count"] == 1 else "follow-ups"
         yield f"  {one['count']} {noun} of {one['rule']}: {one['what']}"
