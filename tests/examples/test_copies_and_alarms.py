@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from examples.business import EXAMPLE, PANELS, Business, open_business
 
-from engine.deciding.own import EVENTS, STARTED, own_event
+from engine.deciding.own import EVENTS, ON_HOLD, STARTED, own_event
 from engine.model import State
 from engine.running.clocks import clock_event
 
@@ -100,6 +100,17 @@ async def test_tell_the_owner_what_failed_where_it_was_about_nobody(tmp_path: Pa
         await shop.bench.until("1m")
         (alert,) = shop.alerts
         assert "failed for crm.infra_billing_node_payment_due_today: " in alert
+
+
+async def test_tell_the_owner_of_what_else_befell_a_rule_that_fails(tmp_path: Path) -> None:
+    async with open_business(tmp_path) as shop:
+        data = {"rule": "expires-tomorrow", "count": 3, "reason": "rule_off"}
+        now = shop.bench.clock.now()
+        await shop.bench.pipeline.raise_own(*own_event(ON_HOLD, data, once=now, now=now))
+        await shop.bench.until("1s")
+        await _refused(shop)
+        await shop.bench.until("1m")
+        assert [alert.split()[0] for alert in shop.alerts] == ["3", "Rule"]
 
 
 async def test_tell_the_owner_of_a_rule_that_cannot_be_evaluated(tmp_path: Path) -> None:

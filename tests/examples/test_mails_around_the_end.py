@@ -22,6 +22,8 @@ _MISSED = "We miss you, anna_k"
 _NOBODY: list[dict[str, Any]] = [{"email": None}, {"tag": "TEST"}]
 _END = "2026-01-08T09:00:00.000Z"
 """Three days after the bench's start."""
+_ENDED_AT = "2026-01-05T08:59:40.000Z"
+"""When the sample of an ended user ended."""
 
 
 @pytest.mark.parametrize("panel", PANELS)
@@ -103,6 +105,16 @@ async def test_expires_soon_says_nothing_to_a_trial_that_began_today(tmp_path: P
         assert shop.mails == []
 
 
+@pytest.mark.parametrize("nobody", _NOBODY)
+async def test_expires_soon_leaves_out_who_has_no_address_and_test_users(
+    tmp_path: Path, nobody: dict[str, Any]
+) -> None:
+    async with open_business(tmp_path) as shop:
+        await shop.bench.event("user.expires_in_72_hours", **nobody)
+        await shop.bench.until("4d")
+        assert shop.mails == []
+
+
 async def test_expires_soon_does_not_remind_after_the_end(tmp_path: Path) -> None:
     async with open_business(tmp_path) as shop:
         await shop.bench.event("user.expires_in_72_hours")
@@ -134,6 +146,15 @@ async def test_has_ended_is_not_sent_to_who_pays_within_the_hour(
         await shop.at("50m", "user.modified", panel=panel)
         await shop.bench.until("5d")
         assert shop.mails == []
+
+
+async def test_has_ended_is_not_sent_to_who_was_locked_out(tmp_path: Path) -> None:
+    async with open_business(tmp_path) as shop:
+        await shop.bench.event("user.expired")
+        await shop.at("10m", "user.disabled", expireAt=_ENDED_AT)
+        await shop.bench.until("5d")
+        assert shop.mails == []
+        assert (await shop.ends("has-ended"))[1:] == [(State.CANCELLED, "no_longer_matches")]
 
 
 @pytest.mark.parametrize("nobody", _NOBODY)
@@ -174,7 +195,7 @@ async def test_win_back_is_not_sent_to_who_is_back_or_deleted(
 async def test_win_back_does_not_ask_who_was_locked_out(tmp_path: Path) -> None:
     async with open_business(tmp_path) as shop:
         await shop.bench.event("user.expired")
-        await shop.at("1d", "user.disabled", expireAt="2026-01-05T08:59:40.000Z")
+        await shop.at("1d", "user.disabled", expireAt=_ENDED_AT)
         await shop.bench.until("5d")
         assert (await shop.ends("win-back"))[1:] == [(State.CANCELLED, "no_longer_matches")]
 

@@ -49,15 +49,23 @@ async def test_never_connected_keeps_quiet_on_panels_that_cannot_tell(tmp_path: 
 
 
 @pytest.mark.parametrize("panel", PANELS[1:])
-@pytest.mark.parametrize("end", ["user.first_connected", "user.deleted", "user.disabled"])
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        ("user.first_connected", "cancelled_by_event"),
+        ("user.deleted", "cancelled_by_event"),
+        ("user.disabled", "no_longer_matches"),
+    ],
+)
 async def test_never_connected_leaves_who_connected_or_is_gone(
-    tmp_path: Path, panel: str, end: str
+    tmp_path: Path, panel: str, end: str, reason: str
 ) -> None:
     async with open_business(tmp_path) as shop:
         await shop.bench.event("user.created", panel=panel)
-        await shop.at("5h", end, panel=panel)
+        await shop.at("5h", end, panel=panel, firstConnectedAt=None)
         await shop.bench.until("2d")
         assert shop.mails == []
+        assert (await shop.ends("never-connected"))[1:] == [(State.CANCELLED, reason)]
 
 
 async def test_never_connected_believes_any_event_that_shows_a_connection(tmp_path: Path) -> None:

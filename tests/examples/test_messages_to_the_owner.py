@@ -67,6 +67,18 @@ async def test_node_down_is_one_story_where_it_is_lost_twice_in_a_row(tmp_path: 
         assert shop.alerts == ["fra-1 has been down since 10:04", "fra-1 is back after 16 minutes"]
 
 
+async def test_node_down_tells_once_that_it_is_back_though_it_was_told_twice_that_it_is_lost(
+    tmp_path: Path,
+) -> None:
+    async with open_business(tmp_path) as shop:
+        await shop.bench.event(_LOST)
+        await shop.at("10m", _LOST)
+        await shop.at("20m", _BACK)
+        await shop.bench.until("2d")
+        again = "fra-1 has been down since 10:10"
+        assert shop.alerts == [_DOWN, again, "fra-1 is back after 10 minutes"]
+
+
 async def test_node_down_says_nothing_more_of_one_that_was_deleted_meanwhile(
     tmp_path: Path,
 ) -> None:
