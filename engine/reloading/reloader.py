@@ -21,9 +21,9 @@ from engine.journal.operations import Op
 from engine.journal.rules import InForce
 from engine.journal.sqlite import SqliteJournal
 from engine.library import Library, keep
-from engine.model import Event, Reason
+from engine.model import Event
 from engine.reloading.report import Report, compare, is_kept
-from engine.reloading.settling import Settling
+from engine.reloading.settling import Away, Settling
 from engine.reloading.standing import Standing, stand
 from engine.reloading.watching import Stamp
 from engine.rules.loading import Loaded
@@ -75,6 +75,7 @@ class Reloader:
         default_factory=lambda: Standing(RuleSet(), (), {}, frozenset(), decides=False)
     )
     _before: Mapping[str, str] = field(default_factory=dict)
+    _held: frozenset[str] = frozenset()
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def start(self) -> None:
@@ -88,6 +89,7 @@ class Reloader:
             if loaded.errors:
                 loaded = await self._load(last)
         self._before = await self._versions(content or {}, loaded)
+        self._held = await Settling(self.journal, self.library, self.clock).held()
         await self._take(stand(loaded, last))
 
     async def settle(self) -> None:
@@ -99,10 +101,13 @@ class Reloader:
         changed = [id for id, rule in book.by_id.items() if rule.version != before.get(id)]
         await settling.rename()
         await settling.settle_clocks(before)
-        held = await settling.hold_and_resume()
+        await self._tell_broken()
+        # Before they are held: a crash in between tells of them twice, and not never.
+        away = await settling.away()
+        await self._tell_held(away)
+        await settling.hold_and_resume(away)
         await settling.follow_changes(changed if before else ())
         self._before = {id: rule.version for id, rule in book.by_id.items()}
-        await self._tell(held)
 
     async def plan(self) -> Report:
         """What a reload would do; nothing is changed."""
@@ -189,8 +194,8 @@ class Reloader:
                 found[id] = hash
         return found
 
-    async def _tell(self, held: Mapping[str, Reason]) -> None:
-        """Raise what somebody may want to be told; the journal takes the same thing once."""
+    async def _tell_broken(self) -> None:
+        """Raise what is broken; the journal takes the same mistake once."""
         in_force = await self.journal.read(kept.in_force())
         if in_force is None:
             return
@@ -199,11 +204,16 @@ class Reloader:
             data = _broken_data(self.standing, rule)
             once = f"{rule}\0{item['since']}"
             await self.raise_own(*own.own_event(own.RULE_BROKEN, data, once=once, now=now))
-        settling = Settling(self.journal, self.library, self.clock)
-        for rule, reason in held.items():
-            data = {"rule": rule, "count": await settling.on_hold(rule), "reason": reason.value}
-            once = f"{rule}\0{in_force.ruleset}\0{in_force.stored}"
-            await self.raise_own(*own.own_event(own.ON_HOLD, data, once=once, now=now))
+
+    async def _tell_held(self, away: Mapping[str, Away]) -> None:
+        """Raise what is to be put on hold: once, until the rule comes back."""
+        now = self.clock.now()
+        for rule, one in away.items():
+            if rule not in self._held:
+                data = {"rule": rule, "count": one.count, "reason": one.reason.value}
+                once = f"{rule}\0{now}"
+                await self.raise_own(*own.own_event(own.ON_HOLD, data, once=once, now=now))
+        self._held = frozenset(away)
 
 
 @contextmanager

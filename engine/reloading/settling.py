@@ -19,7 +19,7 @@ from engine.journal.operations import Op
 from engine.journal.sqlite import SqliteJournal
 from engine.library import Library
 from engine.model import PlannedRun, Reason, Run, State
-from engine.reloading.report import Touched, change_of, foresee, has_step
+from engine.reloading.report import HELD, Touched, change_of, foresee, has_step
 from engine.rules.model import Rule
 from engine.running.hindsight import unless_settled
 from engine.running.holding import WHY
@@ -29,6 +29,14 @@ _OVERDUE = "it was due while its rule was away; release it, or cancel it"
 _CHANGED = "its rule changed (on_rule_change: cancel)"
 _NO_STEP = "its rule changed, and has no such step any more (on_rule_change: rebind)"
 log = structlog.get_logger("rulewave.reload")
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """Why a rule is away, and how many follow-ups it has."""
+
+    reason: Reason
+    count: int
 
 
 @dataclass(slots=True)
@@ -72,23 +80,34 @@ class Settling:
                 if old is None or old.clocks != rule.clocks:
                     await self.journal.write(kept.set_clock(id, now))
 
-    async def hold_and_resume(self) -> dict[str, Reason]:
-        """Put follow-ups of rules that are away on hold, and let those of the others go on.
-
-        The rules that are away and have follow-ups on hold, with the reason.
-        """
+    async def away(self) -> dict[str, Away]:
+        """The rules that are gone or switched off, and have follow-ups that are still to come."""
         book = self.library.book
+        found: dict[str, Away] = {}
         id: str | None = ""
         while (id := await self.journal.list(later.next_rule(id or ""))) is not None:
-            if (away := book.away(id)) is not None:
-                await self._hold(id, away)
-        held: dict[str, Reason] = {}
+            if (reason := book.away(id)) is not None:
+                waiting = await self.journal.list(later.count(id, self.clock.now()))
+                if waiting:
+                    found[id] = Away(reason, sum(one.number for one in waiting))
+        return found
+
+    async def hold_and_resume(self, away: Mapping[str, Away]) -> None:
+        """Put follow-ups of rules that are away on hold, and let those of the others go on."""
+        for rule, one in away.items():
+            await self._hold(rule, one.reason)
         for rule in await self.journal.list(later.rules_on_hold()):
-            if (away := book.away(rule)) is not None:
-                held[rule] = away
-            else:
+            if self.library.book.away(rule) is None:
                 await self._resume(rule)
-        return held
+
+    async def held(self) -> frozenset[str]:
+        """The rules that have follow-ups on hold because they were away."""
+        found = []
+        for rule in await self.journal.list(later.rules_on_hold()):
+            waiting = await self.journal.list(later.count(rule, self.clock.now()))
+            if any(one.state is State.ON_HOLD and one.reason in HELD for one in waiting):
+                found.append(rule)
+        return frozenset(found)
 
     async def _hold(self, rule: str, away: Reason) -> None:
         await self._bites(
@@ -105,11 +124,6 @@ class Settling:
         after: int | None = 0
         while after is not None:
             after = await self.journal.write(bite(after))
-
-    async def on_hold(self, rule: str) -> int:
-        """How many follow-ups of a rule are on hold."""
-        waiting = await self.journal.list(later.count(rule, self.clock.now()))
-        return sum(one.number for one in waiting if one.state is State.ON_HOLD)
 
     async def follow_changes(self, ids: Iterable[str]) -> None:
         """Do with follow-ups of changed rules what their steps say: keep, rebind or cancel."""

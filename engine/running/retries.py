@@ -75,14 +75,16 @@ def next_try(
 
 
 def backoff(retry: Retry, attempt: int, key: str) -> int:
-    """The wait after try number `attempt` (µs): doubling up to `max`, jittered by a fifth.
+    """The wait after try number `attempt` (µs): doubling up to `max`, by chance up to a fifth more.
+
+    Never less, so that the default lasts for six hours whatever chance says.
 
     The jitter comes from the key, so that the same run has the same times in a rehearsal.
     """
     wait = min(retry.backoff << min(max(attempt - 1, 0), 40), retry.max)
     seed = hashlib.sha256(f"{key}:{attempt}".encode()).digest()
     share = int.from_bytes(seed[:4], "big") / 2**32
-    return int(wait * (1 - _JITTER + 2 * _JITTER * share))
+    return int(wait * (1 + _JITTER * share))
 
 
 def end(run: Run, state: State, reason: str, message: str | None, now: int) -> Run:

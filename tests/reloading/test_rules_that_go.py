@@ -319,3 +319,21 @@ async def test_a_changed_rule_lets_its_follow_ups_finish_as_they_began(tmp_path:
         assert touched.what == "finishing with the version that it began with"
         await bench.until("2h")
         assert bench.texts == ["later"]
+
+
+async def test_what_is_on_hold_is_told_once_whatever_else_is_saved_until_the_rule_was_back(
+    tmp_path: Path,
+) -> None:
+    another = OTHER.replace("hi", "hello")
+    async with open_bench(tmp_path, RULE + OTHER) as bench:
+        await planned(bench)
+        for rules in (OTHER, another, OTHER):
+            bench.clock.move(MINUTE)
+            await bench.reload(rules)
+        clock = bench.clock
+    async with open_bench(tmp_path, another, clock=clock) as bench:
+        assert len(await own(bench, "rulewave.on_hold")) == 1
+        for rules in (RULE + OTHER, OTHER):
+            bench.clock.move(MINUTE)
+            await bench.reload(rules)
+        assert [data["count"] for data in await own(bench, "rulewave.on_hold")] == [1, 1]

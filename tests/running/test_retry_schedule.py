@@ -35,15 +35,16 @@ RUN = Run(
         (1000, HOUR),
     ],
 )
-def test_the_wait_doubles_up_to_an_hour_give_or_take_a_fifth(attempt: int, middle: int) -> None:
+def test_the_wait_doubles_up_to_an_hour_and_may_be_a_fifth_longer(attempt: int, middle: int) -> None:
     waits = [backoff(Retry(), attempt, f"run_{number}") for number in range(200)]
-    assert all(0.8 * middle <= wait <= 1.2 * middle for wait in waits)
-    assert max(waits) - min(waits) > 0.3 * middle
+    assert all(middle <= wait <= 1.2 * middle for wait in waits)
+    assert max(waits) - min(waits) > 0.15 * middle
 
 
-def test_the_default_lasts_about_six_hours_over_sixteen_tries() -> None:
-    waits = sum(backoff(Retry(), attempt, "run_1") for attempt in range(1, 16))
-    assert 5 * HOUR < waits < 7 * HOUR
+def test_the_default_outlasts_six_hours_over_sixteen_tries() -> None:
+    for number in range(200):
+        waits = sum(backoff(Retry(), attempt, f"run_{number}") for attempt in range(1, 16))
+        assert 6 * HOUR < waits < 8 * HOUR
     assert next_try(replace(RUN, attempt=15), Retry(), now=NOW, key="k") is not None
     assert next_try(replace(RUN, attempt=16), Retry(), now=NOW, key="k") is None
 
@@ -56,11 +57,11 @@ def test_the_same_run_has_the_same_times(attempt: int, key: str) -> None:
 @pytest.mark.parametrize(
     ("asked", "least", "most"),
     [
-        (None, 4 * SECOND, 6 * SECOND),
-        (1.0, 4 * SECOND, 6 * SECOND),
+        (None, 5 * SECOND, 6 * SECOND),
+        (1.0, 5 * SECOND, 6 * SECOND),
         (60.0, MINUTE, MINUTE),
-        (0.0, 4 * SECOND, 6 * SECOND),
-        (-5.0, 4 * SECOND, 6 * SECOND),
+        (0.0, 5 * SECOND, 6 * SECOND),
+        (-5.0, 5 * SECOND, 6 * SECOND),
         (10.0**9, DAY, DAY),
     ],
 )
