@@ -50,7 +50,9 @@ def test_the_fields_of_an_event_are_named(told: _Told) -> None:
     shown = told.ask("events", "show", line["id"])
     assert set(line) == _named("field of an event")
     assert set(shown) == set(line) | _named("field of an event shown")
-    said = re.search(r"^\| `rules` \| what each rule said: ([^,]*(?:, `\w+`)*)", _text(), re.M)
+    said = re.search(
+        r"^\| `rules` \| what each rule said: ([^,]*(?:, `\w+`)*)", _text(), re.MULTILINE
+    )
     assert said is not None
     assert set(re.findall(r"`(\w+)`", said[1])) == set(shown["rules"][0])
 
