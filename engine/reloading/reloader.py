@@ -92,6 +92,8 @@ class Reloader:
 
     async def settle(self) -> None:
         """Bring the journal in line with the rules in force, before anything runs by them."""
+        if not self.standing.decides:  # nothing is in force: nothing is gone, or rings anew
+            return
         settling = Settling(self.journal, self.library, self.clock)
         book, before = self.library.book, self._before
         changed = [id for id, rule in book.by_id.items() if rule.version != before.get(id)]

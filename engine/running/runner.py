@@ -256,7 +256,10 @@ class Runner:
 
     async def _skip(self, scene: Scene, step: ActionStep, reason: str, why: str) -> None:
         ended = Ended(step.path, 0, "skipped", str(reason), self._fit(scene, why))
-        skipped = replace(scene.run, cursor=scene.run.cursor + 1, attempt=0, delayed=False)
+        skipped = replace(
+            scene.run, cursor=scene.run.cursor + 1, attempt=0, delayed=False, reason=None,
+            message=None,
+        )  # fmt: skip
         await self._go_on(scene, skipped, ended)
 
     async def _fail(self, scene: Scene, step: ActionStep, reason: str, message: str) -> None:
