@@ -51,8 +51,10 @@ def told(report: dict[str, Any]) -> Iterator[str]:
 def _changes(report: dict[str, Any]) -> Iterator[str]:
     for one in report["broken"]:
         what = f"rule {one['rule']} is broken" if one["rule"] else "the rules have an error"
-        stays = "what was in force before stays" if one["kept"] else "it is left out"
-        yield f"{what}: {stays}"
+        before = (
+            "what was in force before stays" if one["rule"] else "what it spoils stays as it was"
+        )
+        yield f"{what}: {before if one['kept'] else 'it is left out'}"
     for key, word in _KINDS:
         if report[key]:
             yield f"{word}: {', '.join(report[key])}"
