@@ -35,7 +35,9 @@ RUN = Run(
         (1000, HOUR),
     ],
 )
-def test_the_wait_doubles_up_to_an_hour_and_may_be_a_fifth_longer(attempt: int, middle: int) -> None:
+def test_the_wait_doubles_up_to_an_hour_and_may_be_a_fifth_longer(
+    attempt: int, middle: int
+) -> None:
     waits = [backoff(Retry(), attempt, f"run_{number}") for number in range(200)]
     assert all(middle <= wait <= 1.2 * middle for wait in waits)
     assert max(waits) - min(waits) > 0.15 * middle
