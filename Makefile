@@ -31,11 +31,11 @@ lock: install          ## renew requirements.lock: packages, versions and hashes
 sql: install           ## write the journal's statements and first schema anew, for both databases
 	$(BIN)/python -m engine.journal.compiling
 
+# The lock names everything. Left to resolve extras, older pips prefer a newer release to the locked one.
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || .ci/packages python3 python3-venv
 	$(PYTHON) -m venv .venv
-	# The lock names everything. Left to resolve extras, older pips prefer a newer release to the locked one.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

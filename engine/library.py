@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -118,9 +118,14 @@ def _per(text: str) -> Per:
     return Per(text, Expression(text) if text not in {"", "none"} else None)
 
 
-def keep(ruleset: RuleSet, now: int) -> Op[None]:
-    """Keep a rule set and its rules: runs and decision records name them by their hashes."""
+def keep(ruleset: RuleSet, now: int, known: Container[str] = ()) -> Op[None]:
+    """Keep a rule set and its rules: runs and decision records name them by their hashes.
+
+    `known` are versions that the journal has already: a reload writes what is new.
+    """
     for rule in ruleset.rules:
+        if rule.version in known:
+            continue
         stored = {"rule": rule.source, "timezone": rule.timezone, "uses": connections_of(rule)}
         yield from kept.keep_version(rule.version, rule.id, stored, now)
     content = {

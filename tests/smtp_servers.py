@@ -22,13 +22,16 @@ class Mailbox:
     envelopes: list[Envelope] = field(default_factory=list)
     logins: list[tuple[str, str]] = field(default_factory=list)
     connections: int = 0
+    answer: str = "250 kept as 42"
+    """What it says to a mail; it keeps those that it takes."""
 
     async def handle_DATA(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
         """Keep the mail."""
-        self.envelopes.append(envelope)
-        return "250 kept as 42"
+        if self.answer.startswith("250"):
+            self.envelopes.append(envelope)
+        return self.answer
 
     def login(self, server: SMTP, session: Session, envelope: Envelope, how: str, who: Any) -> Any:
         """Let everybody in who knows the password."""

@@ -9,7 +9,7 @@ import typer
 from engine.cli.asking import ask
 from engine.cli.options import AsJson, Database, Id, Key, Rule, Since
 from engine.cli.printing import print_json
-from engine.cli.runs import add_list, print_cancelled
+from engine.cli.runs import add_list, print_cancelled, show_run
 
 app = typer.Typer(help="Follow-ups: what is still to come.", no_args_is_help=True)
 
@@ -19,6 +19,7 @@ add_list(
     "no follow-ups",
     "List follow-ups that are still to come, or those in a state.",
 )
+app.command("show", help="Show a follow-up with all its tries.")(show_run)
 
 
 @app.command("cancel")

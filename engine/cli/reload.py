@@ -39,8 +39,7 @@ def told(report: dict[str, Any]) -> Iterator[str]:
         hint = f"; {problem['hint']}" if problem["hint"] else ""
         place = f"{problem['file']}:{problem['line']}:{problem['column']}"
         yield f"{place}: {problem['code']} {problem['message']}{hint}"
-    changes = [*_changes(report)]
-    yield from changes or ["nothing is new" if not report["broken"] else "nothing else is new"]
+    yield from [*_changes(report)] or ["nothing is new"]
     for one in report["followups"]:
         noun = "follow-up" if one["count"] == 1 else "follow-ups"
         yield f"  {one['count']} {noun} of {one['rule']}: {one['what']}"
@@ -52,8 +51,10 @@ def told(report: dict[str, Any]) -> Iterator[str]:
 def _changes(report: dict[str, Any]) -> Iterator[str]:
     for one in report["broken"]:
         what = f"rule {one['rule']} is broken" if one["rule"] else "the rules have an error"
-        stays = "what was in force before stays" if one["kept"] else "it is left out"
-        yield f"{what}: {stays}"
+        before = (
+            "what was in force before stays" if one["rule"] else "what it spoils stays as it was"
+        )
+        yield f"{what}: {before if one['kept'] else 'it is left out'}"
     for key, word in _KINDS:
         if report[key]:
             yield f"{word}: {', '.join(report[key])}"

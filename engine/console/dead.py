@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.clock import Clock, to_iso
+from engine.console.choosing import chosen
 from engine.errors import UserError
 from engine.journal import deadletters
 from engine.journal.deadletters import DeadWish
@@ -82,10 +83,7 @@ class DeadLetters:
         self, params: Params, do: Callable[[Sequence[str]], Op[Sequence[str]]]
     ) -> Sequence[str]:
         """Do it with those of these ids, or with all that are wished, bite by bite."""
-        ids = params.get("ids", "").split()
-        wished = [name for name in _FILTERS if params.get(name)]
-        if bool(ids) == bool(wished):
-            raise UserError("say which: either ids, or --rule, --key, --reason, --since")
+        ids = chosen(params, _FILTERS)
         for id in ids:
             await self.show({"id": id})
         if ids:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.clock import Clock
+from engine.console.choosing import chosen
 from engine.errors import UserError
 from engine.journal import later, listing, runs
 from engine.journal.operations import Op
@@ -67,10 +68,7 @@ class Later:
 
     async def release(self, params: Params) -> list[str]:
         """Let follow-ups on hold go on: those named, or all that are wished; their ids."""
-        ids = params.get("ids", "").split()
-        wished = [name for name in _FILTERS if params.get(name)]
-        if bool(ids) == bool(wished):
-            raise UserError("say which: either ids, or --rule, --key, --since")
+        ids = chosen(params, _FILTERS)
         done = await self._release_these(ids) if ids else await self._release_all(params)
         self.on_woken()
         return done

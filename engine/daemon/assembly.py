@@ -235,8 +235,8 @@ def _counted(standing: Standing) -> dict[str, int]:
 
 def _broken_note(standing: Standing, rule: str) -> str:
     what = f"the rule {rule} has an error" if rule else "the rules have an error"
-    stays = "what was in force before stays" if is_kept(standing, rule) else "it is left out"
-    return f"{what}; {stays}"
+    before = "what was in force before stays" if rule else "what it spoils stays as it was"
+    return f"{what}; {before if is_kept(standing, rule) else 'it is left out'}"
 
 
 def _reporter(

@@ -113,8 +113,11 @@ def plan_followup(
 def plan_anew(run: Run, rule: Rule, step: AfterStep, context: Context) -> PlannedRun:
     """A follow-up that has not begun, by a newer version of its step: due and settled by that.
 
-    A time that can't be worked out any more leaves it due when it was.
+    A time that can't be worked out any more leaves it due when it was. One whose await is met
+    waits for nothing more.
     """
+    if run.met:
+        return PlannedRun(replace(run, version=rule.version, lane=lane_of(step.do, 0)))
     try:
         due = _due(step, context, run.created)
     except CouldNotEvaluate:

@@ -143,7 +143,7 @@ _LATER: dict[str, Any] = {
     .returning(runs.c.id),
     "rebind_run": update(runs)
     .where(runs.c.id == p("run"), _later, runs.c.attempt == _ZERO, runs.c.cursor == _ZERO)
-    .values(version=p("version"), due=p("due"), lane=p("lane"), watched=p("watched"))
+    .values({c: p(c) for c in ("version", "due", "lane", "watched", "met", "arrived", "message")})
     .returning(runs.c.id),
     "hold_run": update(runs)
     .where(runs.c.id == p("run"), runs.c.state == _PENDING)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import gc
+import sys
+from collections.abc import Awaitable, Callable, Container, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,6 +30,7 @@ from engine.rules.loading import Loaded
 from engine.rules.model import ConnectionSpec, RuleSet
 
 _MOST_TOLD = 5
+_TURN_SECONDS = 0.0005
 log = structlog.get_logger("rulewave.reload")
 
 
@@ -92,6 +95,8 @@ class Reloader:
 
     async def settle(self) -> None:
         """Bring the journal in line with the rules in force, before anything runs by them."""
+        if not self.standing.decides:  # nothing is in force: nothing is gone, or rings anew
+            return
         settling = Settling(self.journal, self.library, self.clock)
         book, before = self.library.book, self._before
         changed = [id for id, rule in book.by_id.items() if rule.version != before.get(id)]
@@ -141,7 +146,8 @@ class Reloader:
         return stand(await self._load(last), last)
 
     async def _load(self, last: RuleSet | None) -> Loaded:
-        return await asyncio.to_thread(self.reading.load, last)
+        with _gently():
+            return await asyncio.to_thread(self.reading.load, last)
 
     async def _report(self, standing: Standing, *, planned: bool) -> Report:
         old = self.library.book.ruleset
@@ -155,7 +161,8 @@ class Reloader:
 
     async def _take(self, standing: Standing) -> None:
         """Journal first, then the swap, which cannot fail."""
-        await self.journal.write(_note(standing, self.clock.now()))
+        known = self.library.book.by_version
+        await self.journal.write(_note(standing, self.clock.now(), known))
         self.library.swap(standing.ruleset)
         self.standing = standing
 
@@ -216,11 +223,28 @@ class Reloader:
         self._held = frozenset(away)
 
 
-def _note(standing: Standing, now: int) -> Op[None]:
+@contextmanager
+def _gently() -> Iterator[None]:
+    """Reading shares the interpreter with the intake: in short turns, and nothing is collected.
+
+    A collection would look through all that was read so far, and hold up everybody for that long.
+    """
+    turn, collects = sys.getswitchinterval(), gc.isenabled()
+    sys.setswitchinterval(_TURN_SECONDS)
+    gc.disable()
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(turn)
+        if collects:
+            gc.enable()
+
+
+def _note(standing: Standing, now: int, known: Container[str]) -> Op[None]:
     """Keep the rules, and note that they are in force; what was broken before stays as old."""
     if not standing.decides:
         return
-    yield from keep(standing.ruleset, now)
+    yield from keep(standing.ruleset, now, known)
     before = yield from kept.in_force()
     old = before.broken if before else {}
     texts = {rule: _text(problems) for rule, problems in standing.broken.items()}

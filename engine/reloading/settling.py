@@ -18,9 +18,10 @@ from engine.journal.later import Waiting
 from engine.journal.operations import Op
 from engine.journal.sqlite import SqliteJournal
 from engine.library import Library
-from engine.model import Reason, Run, State
+from engine.model import PlannedRun, Reason, Run, State
 from engine.reloading.report import HELD, Touched, change_of, foresee, has_step
 from engine.rules.model import Rule
+from engine.running.hindsight import unless_settled
 from engine.running.holding import WHY
 
 _RENAMES = 500
@@ -168,5 +169,19 @@ class Settling:
                 return
             base = context_of(self.library.book, facts, self.clock.now())
             context = rule_context(base, rule, run.key, run.results, run.failure)
-            planned = plan_anew(run, rule, step, context)
-            await self.journal.write(later.rebind(planned.run, planned.watches))
+            anew = plan_anew(run, rule, step, context)
+            (planned,) = await unless_settled(
+                self.journal, self.library, self.clock, rule, facts, [anew]
+            )
+            await self.journal.write(_rebound(planned, self.clock.now()))
+
+
+def _rebound(planned: PlannedRun, now: int) -> Op[bool]:
+    """Tie a follow-up to its new version, or end it where that is cancelled already."""
+    run = planned.run
+    if run.state is not State.CANCELLED:
+        return (yield from later.rebind(run, planned.watches))
+    reason, message = run.reason or "", run.message or ""
+    return (
+        yield from runs.cancel(run.id, by=run.cancelled_by, reason=reason, message=message, now=now)
+    )

@@ -42,7 +42,7 @@ def find_files(path: Path) -> tuple[list[Path], list[Problem]]:
         found = [
             entry
             for entry in sorted(path.iterdir(), key=lambda entry: entry.name)
-            if entry.suffix in _ENDINGS and not entry.name.startswith(".") and entry.is_file()
+            if entry.suffix in _ENDINGS and not entry.name.startswith(".") and _holds_rules(entry)
         ]
     except OSError as error:
         return [], [_unreadable(path, error)]
@@ -50,6 +50,11 @@ def find_files(path: Path) -> tuple[list[Path], list[Problem]]:
         message = "there is no *.yaml or *.yml in this folder"
         return [], [Problem(str(path), 0, 0, codes.NO_RULES, message)]
     return found, []
+
+
+def _holds_rules(entry: Path) -> bool:
+    """Whether it is a file; of a link that leads nowhere its rules are missed, and not gone."""
+    return entry.is_file() or (entry.is_symlink() and not entry.exists())
 
 
 def read_file(path: Path) -> tuple[RuleFile | None, list[Problem]]:

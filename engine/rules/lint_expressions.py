@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from engine.rules import codes
 from engine.rules.conditions import Condition
@@ -78,36 +78,55 @@ def lint_compared_event(name: str, scope: Scope) -> None:
         scope.report.warn(codes.UNKNOWN_EVENT, *unknown_event(name))
 
 
+# By name: bound methods would tie each reader into a knot that only the collector undoes.
+_METHODS: Mapping[str, str] = {
+    "field": "_step",
+    "index": "_step",
+    "literal": "_literal",
+    "current": "_same",
+    "identity": "_same",
+    "slice": "_same",
+    "subexpression": "_chain",
+    "index_expression": "_chain",
+    "pipe": "_chain",
+    "projection": "_projection",
+    "filter_projection": "_projection",
+    "flatten": "_flatten",
+    "comparator": "_comparator",
+    "and_expression": "_both",
+    "or_expression": "_either",
+    "not_expression": "_not",
+    "function_expression": "_function",
+    "expref": "_unknown",
+    "value_projection": "_values",
+}
+
+
 class _Reader:
     """Goes through a parsed expression as a search would, with shapes in place of values."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
-        self._kinds: Mapping[str, Callable[[Node, Reading, How], Reading]] = {
-            "field": lambda node, at, how: scope.step(at, node["value"], how),
-            "index": lambda node, at, how: scope.step(at, node["value"], how),
-            "literal": _literal,
-            "current": _same,
-            "identity": _same,
-            "slice": _same,
-            "subexpression": self._chain,
-            "index_expression": self._chain,
-            "pipe": self._chain,
-            "projection": self._projection,
-            "filter_projection": self._projection,
-            "flatten": self._flatten,
-            "comparator": self._comparator,
-            "and_expression": self._both,
-            "or_expression": self._either,
-            "not_expression": self._not,
-            "function_expression": self._function,
-            "expref": self._unknown,
-            "value_projection": self._values,
-        }
 
     def read(self, node: Node, at: Reading, how: How) -> Reading:
         """What the node gives, read from `at`."""
-        return self._kinds.get(node["type"], self._parts)(node, at, how)
+        method = getattr(self, _METHODS.get(node["type"], "_parts"))
+        return cast("Reading", method(node, at, how))
+
+    def _step(self, node: Node, at: Reading, how: How) -> Reading:
+        return self.scope.step(at, node["value"], how)
+
+    def _literal(self, node: Node, at: Reading, how: How) -> Reading:
+        del at, how
+        value = node["value"]
+        if isinstance(value, str):
+            return Reading(Shape(frozenset({"text"})), value=value)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return Reading(Shape(frozenset({"number"})) if number else ANYTHING, value=value)
+
+    def _same(self, node: Node, at: Reading, how: How) -> Reading:
+        del node, how
+        return at
 
     def _chain(self, node: Node, at: Reading, how: How) -> Reading:
         first, *others = node["children"]
@@ -230,23 +249,9 @@ class _Reader:
         return self.scope.better(side.path) or f"to_number({side.text})"
 
 
-def _literal(node: Node, at: Reading, how: How) -> Reading:
-    del at, how
-    value = node["value"]
-    if isinstance(value, str):
-        return Reading(Shape(frozenset({"text"})), value=value)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return Reading(Shape(frozenset({"number"})) if number else ANYTHING, value=value)
-
-
 def _is_null_today(found: Reading) -> bool:
     """Whether also the newest panels may send a null."""
     return found.nulls and bool(found.path) and not found.shape.filled
-
-
-def _same(node: Node, at: Reading, how: How) -> Reading:
-    del node, how
-    return at
 
 
 def _is_event(nodes: list[Node]) -> bool:

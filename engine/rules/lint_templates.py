@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jinja2 import TemplateError, nodes
@@ -37,6 +37,26 @@ def paths_in(text: str, scope: Scope) -> Facts:
     return scope.given(path for path in printed if path)
 
 
+# By name: bound methods would tie each reader into a knot that only the collector undoes.
+_METHODS: Mapping[type[nodes.Node], str] = {
+    nodes.Name: "_read",
+    nodes.Getattr: "_read",
+    nodes.Getitem: "_read",
+    nodes.Filter: "_filter",
+    nodes.Call: "_call",
+    nodes.Test: "_inside",
+    nodes.Not: "_inside",
+    nodes.Compare: "_compare",
+    nodes.And: "_and",
+    nodes.Or: "_or",
+    nodes.CondExpr: "_choice",
+    nodes.Output: "_output",
+    nodes.If: "_if",
+    nodes.For: "_for",
+    nodes.Assign: "_assign",
+}
+
+
 class _Reader:
     """Goes through a parsed template; names that the template itself gives are left alone."""
 
@@ -44,23 +64,6 @@ class _Reader:
         self.scope = scope
         self.needed = needed
         self._own: set[str] = set()
-        self._kinds: Mapping[type[nodes.Node], Callable[[Any, Facts, bool], None]] = {
-            nodes.Name: self._read,
-            nodes.Getattr: self._read,
-            nodes.Getitem: self._read,
-            nodes.Filter: self._filter,
-            nodes.Call: self._call,
-            nodes.Test: self._inside,
-            nodes.Not: self._inside,
-            nodes.Compare: self._compare,
-            nodes.And: self._and,
-            nodes.Or: self._or,
-            nodes.CondExpr: self._choice,
-            nodes.Output: self._output,
-            nodes.If: self._if,
-            nodes.For: self._for,
-            nodes.Assign: self._assign,
-        }
 
     def body(self, body: Iterable[nodes.Node], facts: Facts) -> None:
         """A piece of the template, in order."""
@@ -69,9 +72,9 @@ class _Reader:
 
     def use(self, node: nodes.Node, facts: Facts, *, needed: bool) -> None:
         """One node; `needed`: a null there is an error."""
-        known = self._kinds.get(type(node))
+        known = _METHODS.get(type(node))
         if known:
-            known(node, facts, needed)
+            getattr(self, known)(node, facts, needed)
             return
         operates = isinstance(node, nodes.BinExpr | nodes.UnaryExpr | nodes.Concat)
         for child in node.iter_child_nodes():

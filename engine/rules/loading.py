@@ -51,7 +51,7 @@ class Loaded:
 def load(path: Path, *, actions: Registry, secrets: Secrets, last: RuleSet | None = None) -> Loaded:
     """Read, check and compile; never raises for what the user wrote.
 
-    `last` is the rule set in force: a broken connection or var is taken from there.
+    `last` is the rule set in force: a broken connection, var or default is taken from there.
     """
     files, problems = _read(path)
     if not files or any(problem.code in _FILE_STOPS for problem in problems) or None in files:
@@ -75,10 +75,13 @@ def _read(path: Path) -> tuple[list[RuleFile | None], list[Problem]]:
 
 def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet) -> Loaded:
     variables = _variables(merged, last)
-    terms = Terms(secrets, variables, merged.timezone)
+    timezone = last.timezone if merged.lost("defaults", "timezone") else merged.timezone
+    lost = merged.lost("defaults", "keep_fields")
+    keep_fields = last.keep_fields if lost else merged.keep_fields
+    terms = Terms(secrets, variables, timezone)
     connections, broken_connections = _connections(merged, actions, terms, last)
     shared = Shared(
-        actions, secrets, connections, variables, merged.timezone, frozenset(broken_connections)
+        actions, secrets, connections, variables, timezone, frozenset(broken_connections)
     )
     rules, broken = _rules(merged, shared)
     names = [id_of(source) for source in broken]
@@ -86,8 +89,8 @@ def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet)
         rules=tuple(rules),
         connections=connections,
         vars=variables,
-        timezone=merged.timezone,
-        keep_fields=merged.keep_fields,
+        timezone=timezone,
+        keep_fields=keep_fields,
         tests=tuple(merged.tests),
     )
     problems = {_masked(problem, secrets) for problem in merged.problems}
@@ -108,26 +111,24 @@ def _masked(problem: Problem, secrets: Secrets) -> Problem:
 
 def _variables(merged: Merged, last: RuleSet) -> dict[str, Any]:
     """The vars; a broken one keeps its last value."""
-    found = {}
-    for name, entry in merged.vars.items():
-        if ("vars", name) not in merged.spoilt:
-            found[name] = entry.value
-        elif name in last.vars:
-            found[name] = last.vars[name]
-    return found
+    kept = {name: value for name, value in last.vars.items() if merged.lost("vars", name)}
+    read = merged.vars.items()
+    return kept | {name: entry.value for name, entry in read if not merged.lost("vars", name)}
 
 
 def _connections(
     merged: Merged, actions: Registry, terms: Terms, last: RuleSet
 ) -> tuple[dict[str, ConnectionSpec], set[str]]:
     """The connections, and those that are broken and have no last good one."""
-    found: dict[str, ConnectionSpec] = {}
+    found = {
+        name: spec for name, spec in last.connections.items() if merged.lost("connections", name)
+    }
     broken = set()
     for name, entry in merged.connections.items():
         own = Report(entry.report.locate, entry.report.path)
         spec = compile_connection(name, entry.value, actions, terms, own)
         merged.problems += own.problems
-        if spec and not own.broken and ("connections", name) not in merged.spoilt:
+        if spec and not own.broken and not merged.lost("connections", name):
             found[name] = spec
         elif name in last.connections:
             found[name] = last.connections[name]

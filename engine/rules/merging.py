@@ -23,12 +23,16 @@ class Entry:
     report: Report
 
 
+ALL = "*"
+"""In place of a name: a section that says nothing that could be used."""
+
+
 @dataclass(slots=True)
 class Merged:
     """All files together.
 
-    `spoilt` are connections and vars (section, name) that cannot be used, `spoilt_rules` the
-    positions of such rules; `usable` says whether anything can.
+    `spoilt` are connections, vars and defaults (section, name) that cannot be used (`ALL` for the
+    whole section), `spoilt_rules` the positions of such rules; `usable` says whether anything can.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -41,6 +45,10 @@ class Merged:
     tests: list[Mapping[str, Any]] = field(default_factory=list)
     spoilt: set[tuple[str, str]] = field(default_factory=set)
     spoilt_rules: set[int] = field(default_factory=set)
+
+    def lost(self, section: str, name: str) -> bool:
+        """Whether what the files say of it cannot be used."""
+        return not self.spoilt.isdisjoint({(section, name), (section, ALL)})
 
 
 def merge(files: Sequence[RuleFile]) -> Merged:
@@ -77,12 +85,14 @@ def _named(
     at = report.at(section)
     if not isinstance(raw, Mapping):
         at.error(codes.WRONG_VALUE, f"{section} is a mapping, not {shown(raw)}")
+        merged.spoilt.add((section, ALL))
         return
     for name, value in raw.items():
         here = at.at(name)
         if section == "vars" and not shapes.WORD.fullmatch(name):
             message = f'"{shortened(name)}" cannot be the name of a variable'
             here.error(codes.WRONG_VALUE, message, "letters, digits and _", key=True)
+            merged.spoilt.add((section, name))
         if name in into:
             place = _spelt(into[name].report)
             message = f'"{shortened(name)}" stands twice in {section}'
@@ -92,6 +102,7 @@ def _named(
         if section == "vars" and isinstance(value, str) and SECRET.fullmatch(value):
             hint = "name the secret where it is used"
             here.error(codes.SECRET_REFUSED, "a variable holds no secret", hint)
+            merged.spoilt.add((section, name))
         into[name] = Entry(value, here)
 
 
@@ -104,9 +115,13 @@ def _defaults(
     at = report.at("defaults")
     if not isinstance(raw, Mapping):
         at.error(codes.WRONG_VALUE, f"defaults is a mapping, not {shown(raw)}")
+        merged.spoilt.add(("defaults", ALL))
         return
     names.check_keys(raw, names.DEFAULTS_KEYS, at)
+    known = len(merged.problems)
     merged.keep_fields |= frozenset(shapes.texts(raw, "keep_fields", at))
+    if len(merged.problems) > known:
+        merged.spoilt.add(("defaults", "keep_fields"))
     zone = shapes.text(raw, "timezone", at)
     if not zone:
         return
@@ -118,6 +133,8 @@ def _defaults(
     if check_timezone(zone, here):
         merged.timezone = zone
         zones[zone] = here
+    else:
+        merged.spoilt.add(("defaults", "timezone"))
 
 
 def _rules(data: Mapping[str, Any], merged: Merged, report: Report) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC
 from typing import Any
@@ -25,6 +26,7 @@ class Alarm:
         self._scheduler = AsyncIOScheduler(timezone=UTC, job_defaults=defaults)
         self._moments: dict[str, int] = {}
         self._again: dict[str, bool] = {}
+        self._stopped = False
 
     def start(self) -> None:
         """Begin to wake."""
@@ -32,13 +34,14 @@ class Alarm:
 
     def stop(self) -> None:
         """Wake no more."""
+        self._stopped = True
         self._scheduler.shutdown(wait=False)
 
     def every(self, name: str, seconds: float, call: Call) -> None:
         """Call again and again."""
 
         async def ring() -> None:  # the library runs whatever is no coroutine function in a thread
-            await call()
+            await self._unless_stopped(call())
 
         self._scheduler.add_job(ring, "interval", seconds=seconds, id=name)
 
@@ -53,12 +56,20 @@ class Alarm:
 
         async def ring() -> None:
             self._moments.pop(name, None)
-            await self._answer(name, call)
+            await self._unless_stopped(self._answer(name, call))
 
         self._scheduler.add_job(
             ring, "date",
             run_date=to_datetime(moment), id=name, replace_existing=True, max_instances=_MANY,
         )  # fmt: skip
+
+    async def _unless_stopped(self, ringing: Awaitable[Any]) -> None:
+        """A stop ends what is under way; that is no error to tell of."""
+        try:
+            await ringing
+        except asyncio.CancelledError:
+            if not self._stopped:
+                raise
 
     async def _answer(self, name: str, call: Call) -> None:
         """Call back; a ring in the middle of that is answered right after it, never dropped."""

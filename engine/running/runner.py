@@ -11,21 +11,20 @@ import structlog
 
 from engine.action import Call, Connection, Params, Registry
 from engine.clock import SECOND, Clock
-from engine.deciding.batch import Batch
 from engine.deciding.context import base_context, rule_context
-from engine.deciding.planning import Advance, advance, idempotency_key, plan_on_failure
+from engine.deciding.planning import advance, idempotency_key, plan_on_failure
 from engine.deciding.rulebook import is_followup, steps_at
 from engine.errors import ActionFailed, JournalUnavailable, UserError
 from engine.journal import events, runs
 from engine.journal.operations import Op
 from engine.journal.sqlite import SqliteJournal
 from engine.library import Library
-from engine.model import Event, Facts, PlannedRun, Reason, Run, State, Verdict, Watch
+from engine.model import Facts, Reason, Run, State, Verdict
 from engine.queue.jobs import Enqueue, Job
 from engine.rules.model import ActionStep, Rule
 from engine.rules.parameters import NoRecipient
-from engine.rules.patterns import matches
 from engine.rules.secrets import Secrets
+from engine.running.hindsight import unless_settled
 from engine.running.holding import held
 from engine.running.pausing import Pausing
 from engine.running.recording import Change, Ended, record_and_tell
@@ -34,7 +33,6 @@ from engine.running.scene import Scene, unwanted
 from engine.running.trying import Trier
 from engine.sources.redaction import fit_traceback, mask_texts, private_values, strip_secrets
 
-_ALL = 2**62
 _WORTH_ASKING_AGAIN = SECOND
 log = structlog.get_logger("rulewave.running")
 
@@ -258,7 +256,10 @@ class Runner:
 
     async def _skip(self, scene: Scene, step: ActionStep, reason: str, why: str) -> None:
         ended = Ended(step.path, 0, "skipped", str(reason), self._fit(scene, why))
-        skipped = replace(scene.run, cursor=scene.run.cursor + 1, attempt=0, delayed=False)
+        skipped = replace(
+            scene.run, cursor=scene.run.cursor + 1, attempt=0, delayed=False, reason=None,
+            message=None,
+        )  # fmt: skip
         await self._go_on(scene, skipped, ended)
 
     async def _fail(self, scene: Scene, step: ActionStep, reason: str, message: str) -> None:
@@ -283,24 +284,10 @@ class Runner:
             await self._record(change)
             return
         async with self.journal.deciding:
-            children = await self._unless_settled(scene, made)
+            children = await unless_settled(
+                self.journal, self.library, self.clock, scene.rule, scene.facts, made.children
+            )
             await self._record(replace(change, children=children))
-
-    async def _unless_settled(self, scene: Scene, made: Advance) -> list[PlannedRun]:
-        """A follow-up may be cancelled or met by what is decided already; the rest finds its watch."""
-        origin = scene.facts.event
-        undecided = await self.journal.read(events.first_undecided())
-        of_subject = origin.subject is not None and scene.rule.per.text == ""
-        later = events.later_of_subject if of_subject else events.later_of_all
-        found = later(origin, before=_ALL if undecided is None else undecided)
-        watches = [watch for child in made.children for watch in child.watches]
-        known = await self.journal.read(events.around_each(found, partial(_may_settle, watches)))
-        batch = Batch(self.library.book, self.clock.now())
-        happenings = [batch.happening(facts) for facts in known]
-        return [
-            batch.unless_settled(child, scene.rule, scene.facts, happenings)
-            for child in made.children
-        ]
 
     async def _record(self, change: Change) -> None:
         """Commit a change; while the journal is away, wait with it in hand."""
@@ -352,12 +339,6 @@ class Runner:
         for path, number, _ in await self.journal.read(runs.open_attempts(run.id)):
             ended = Ended(path, number, "unknown", Reason.BUG, message)
         await self._record(Change(run, buried, ended))
-
-
-def _may_settle(watches: Sequence[Watch], event: Event) -> bool:
-    """By its names alone: what is known around an event costs several questions."""
-    names = event.names or (event.type,)
-    return any(matches(watch.pattern, name) for watch in watches for name in names)
 
 
 def _run_and_facts(id: str) -> Op[tuple[Run | None, Facts | None]]:

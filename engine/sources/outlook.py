@@ -145,11 +145,12 @@ def view(name: str, span: Span) -> Shape:
 def _always_there(newest: Shape, sent: list[Shape], span: Span) -> Shape:
     """A field of the newest panel as the view has it: typed as there, null where not sent."""
     spans = join(one for shape in sent for one in shape.spans)
-    filled = not contract.covers(spans, [span])
+    missing = not contract.covers(spans, [span])
     return replace(
         newest,
-        nullable=filled or any(shape.nullable for shape in (newest, *sent)),
-        filled=filled,
+        nullable=missing or any(shape.nullable for shape in (newest, *sent)),
+        # What the newest panel sends as null may be null anywhere, and no version explains it.
+        filled=missing and not newest.nullable,
         spans=spans,
         early=True,
         late=True,

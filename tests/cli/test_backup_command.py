@@ -36,6 +36,12 @@ def _kill(daemon: Daemon) -> None:
     daemon.process.returncode = 0
 
 
+def _delivered(place: Place) -> set[str]:
+    """The ids of events that a panel sent; that the daemon started is one of its own."""
+    rows = place.call("events", "list", "--json").json
+    return {row["id"] for row in rows if row["source"] == "remnawave"}
+
+
 def test_a_backup_beside_a_running_daemon_tells_what_it_holds(tmp_path: Path) -> None:
     with serving(tmp_path) as daemon:
         daemon.send("user.created")
@@ -47,14 +53,14 @@ def test_a_backup_beside_a_running_daemon_tells_what_it_holds(tmp_path: Path) ->
     newest = told.pop("newest event").strip()
     assert newest.endswith("Z")
     assert {name: value.strip() for name, value in told.items()} == {
-        "backup": "copy.db", "events": "1", "runs": "2", "followups to come": "1",
+        "backup": "copy.db", "events": "2", "runs": "2", "followups to come": "1",
     }  # fmt: skip
 
 
 def test_a_backup_tells_the_same_to_programs(place: Place) -> None:
     told = place.call("backup", "copy.db", "--json").json
     assert told.pop("newest_event")
-    assert told == {"backup": "copy.db", "events": 1, "runs": 2, "followups_to_come": 1}
+    assert told == {"backup": "copy.db", "events": 2, "runs": 2, "followups_to_come": 1}
 
 
 def test_what_was_acknowledged_before_a_kill_is_in_a_backup_made_after_it(tmp_path: Path) -> None:
@@ -63,7 +69,7 @@ def test_what_was_acknowledged_before_a_kill_is_in_a_backup_made_after_it(tmp_pa
         _kill(daemon)
         assert daemon.call("backup", "copy.db").code == 0
     place = Place(tmp_path, {"RULEWAVE_DATABASE": f"sqlite:///{tmp_path / 'copy.db'}"})
-    assert {row["id"] for row in place.call("events", "list", "--json").json} == sent
+    assert _delivered(place) == sent
 
 
 def test_a_backup_into_a_folder_that_cannot_be_written_is_refused_in_words(place: Place) -> None:
@@ -125,4 +131,4 @@ def test_a_restored_journal_goes_on_and_what_was_due_in_between_runs(tmp_path: P
     with serving(tmp_path, _SOON) as daemon:
         daemon.wait_for("action.log", text="later anna")
         assert daemon.send("user.created", "data.username=clara")
-        until(lambda: len(daemon.call("events", "list", "--json").json) == 2, "both events")
+        until(lambda: len(_delivered(daemon)) == 2, "both events")

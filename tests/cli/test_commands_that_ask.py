@@ -138,6 +138,13 @@ def test_a_run_is_shown_with_its_tries_and_results(place: Place) -> None:
     assert "\nresults\n" in text
 
 
+def test_a_follow_up_is_shown_as_the_run_that_it_is(place: Place) -> None:
+    (id,) = ids(place, "followups", "--rule", "greet")
+    shown = place.call("followups", "show", id, "--json").json
+    assert (shown["id"], shown["state"], shown["attempts"]) == (id, "pending", [])
+    assert place.call("followups", "show", id).out == place.call("runs", "show", id).out
+
+
 def test_a_dead_letter_says_why(place: Place) -> None:
     (line,) = place.call("runs", "list", "--state", "dead", "--json").json
     assert (line["rule"], line["reason"]) == ("fails", "template")

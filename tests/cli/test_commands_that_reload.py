@@ -70,6 +70,14 @@ def test_a_plan_changes_nothing(tmp_path: Path) -> None:
         assert daemon.call("reload", "--database", far).code == 1
 
 
+def test_a_fault_beside_the_rules_is_told_and_does_not_stop_them(daemon: Daemon) -> None:
+    write(daemon, f"{RULES}vars: {{brand: secret('x')}}\n")
+    done = daemon.call("reload")
+    assert done.code == 1
+    assert "the rules have an error: what it spoils stays as it was\n" in done.out
+    assert done.out.endswith("3 rules in force\n")
+
+
 def test_without_a_daemon_there_is_nothing_to_reload(tmp_path: Path) -> None:
     done = Place(tmp_path).call("reload")
     assert (done.code, done.out) == (1, "")

@@ -61,11 +61,15 @@ def test_the_demo_tells_a_true_story_and_ends_well(tmp_path: Path) -> None:
         "→  200 duplicate",
         "→  401 signature_wrong",
         "answered 503",
-        "POST /crm/customers → 201",
+        "PUT /crm/customers/anna_k → 201",
+        "passed over by crm-copy: event == 'user.deleted' is false",
         "follow-up of win-back: in 3 days",
         "follow-up of win-back: cancelled by user.modified (user.renewed)",
         "Subject: We miss you, anna_k",
         "follow-up of node-down: cancelled by node.connection_restored",
+        "follow-up of node-down: waits for node.connection_restored, gives up in 1 day",
+        '{"text": "ams-1 is back after 20 minutes"}',
+        "Login from 192.0.2.55 after failed ones. Was it you?",
         "it printed: failed login of admin from 192.0.2.55",
         "anna_k used torrents on fra-1",
         "The clock rule heartbeat is next due",
@@ -94,8 +98,8 @@ def test_the_demo_stays_for_commands_until_ctrl_c(tmp_path: Path) -> None:
         ["bash", "-c", commands], text=True, capture_output=True, timeout=30, check=False
     )
     assert asked.returncode == 0, asked.stderr
-    assert "win-back" in asked.stdout
-    later = _read_until(process, '"name":"dora"')
+    assert "has-ended" in asked.stdout
+    later = _read_until(process, "/crm/customers/dora")
     assert "you@example.org" in later, "what arrives is shown"
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)

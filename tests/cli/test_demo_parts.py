@@ -36,6 +36,7 @@ _MAIL = Mail("a@example.org", "b@example.org", "Hello", "text", ("b@example.org"
 _CALL = HttpCall("POST", "/crm", "key", "{}", 201)
 _RUN: dict[str, Any] = {
     "id": "run_1", "rule": "r", "step": None, "state": "succeeded", "message": None,
+    "event": "ev_0",
     "due": "2026-01-05T09:00:00.000Z", "created": "2026-01-05T09:00:00.000Z", "attempts": [],
     "results": {"note": {"stdout": "printed"}, "other": {}},
 }  # fmt: skip
@@ -97,9 +98,29 @@ async def test_a_beat_that_never_comes_true_is_given_up_after_a_while(untouched:
     posting = Posting("user.expires_in_24_hours", "3.3")
     beat = Beat(Expect(202, ("expires-tomorrow",), mails=(("nobody@example.org", ""),)), posting)
     async with open_stage(asyncio.Event()) as stage:
-        seen, lacking = await Actor(stage, patience=0.2).play(beat)
+        seen, lacking = await Actor(stage, patience=1.0).play(beat)
     assert lacking == ["no mail to nobody@example.org about “” arrived"]
     assert seen.matched == ("expires-tomorrow",)
+
+
+async def test_a_follow_up_that_never_comes_is_given_up_after_a_while(untouched: None) -> None:
+    beat = Beat(Expect(runs=(("win-back", "succeeded"),)), hurried="win-back")
+    async with open_stage(asyncio.Event()) as stage:
+        seen, lacking = await Actor(stage, patience=0.2).play(beat)
+    assert lacking == ["no run of win-back is succeeded"]
+    assert not seen.typed
+
+
+async def test_what_the_daemon_raised_itself_belongs_to_the_beat_in_which_it_came(
+    untouched: None,
+) -> None:
+    expected = (("tell-the-owner", "pending"),)
+    async with open_stage(asyncio.Event()) as stage:
+        actor = Actor(stage)
+        first, _ = await actor.play(Beat(Expect(runs=expected)))
+        second, _ = await actor.play(Beat(Expect()))
+    assert [event["type"] for event in first.own.values()] == ["rulewave.started"]
+    assert second.own == {}
 
 
 async def test_a_daemon_that_cannot_start_ends_the_demo_with_its_reason(
@@ -143,6 +164,23 @@ def test_a_follow_up_that_is_due_now_says_when() -> None:
     run = {**_RUN, "rule": "win-back", "step": "do.0", "state": "pending", "results": {}}
     teller.beat(Beat(Expect()), Seen(runs=(run,)), [])
     assert "later    follow-up of win-back: 09:00:00 UTC" in out.getvalue()
+
+
+def test_an_event_of_the_daemon_is_told_once_before_its_first_run() -> None:
+    teller, out = _told()
+    event = {"id": "ev_1", "type": "rulewave.started", "aliases": [], "rules": []}
+    run = {**_RUN, "rule": "tell-the-owner", "event": "ev_1"}
+    ended = {**run, "state": "cancelled", "message": "enough"}
+    teller.beat(Beat(Expect()), Seen(runs=(run, ended), own={"ev_1": event}), [])
+    story = out.getvalue()
+    assert story.count("rulewave.started  raised by Rulewave itself") == 1
+    assert story.index("rulewave.started") < story.index("tell-the-owner: enough")
+
+
+def test_what_is_no_json_is_shown_as_it_came() -> None:
+    teller, out = _told()
+    teller.call(HttpCall("POST", "/crm", "key", "a=1&b=2", 201))
+    assert "a=1&b=2" in out.getvalue()
 
 
 def test_no_line_is_wider_than_the_terminal() -> None:

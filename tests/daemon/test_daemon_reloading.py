@@ -71,9 +71,8 @@ def test_a_broken_file_leaves_the_daemon_ready_and_says_so(tmp_path: Path) -> No
         (tmp_path / "rules.yaml").write_text(BROKEN)
         await running.until("/readyz", "the rule greet has an error; what was in force before")
         assert (await running.get("/readyz"))[0] == 200
-        metrics = (await running.get("/metrics"))[1]
-        assert 'rulewave_rules{state="broken"} 1.0' in metrics
-        assert 'rulewave_reloads_total{outcome="with_errors"} 1.0' in metrics
+        await running.until("/metrics", 'rulewave_reloads_total{outcome="with_errors"} 1.0')
+        assert 'rulewave_rules{state="broken"} 1.0' in (await running.get("/metrics"))[1]
         assert await running.post(body("anna")) == 202
         await running.until("/metrics", 'rulewave_runs{state="succeeded"} 1.0')
 

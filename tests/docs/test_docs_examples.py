@@ -42,6 +42,9 @@ def test_an_example_in_the_documents_loads_without_a_problem(block: Block, tmp_p
     file.write_text(_whole(block), encoding="utf-8")
     given = {f"RULEWAVE_SECRET_{name.upper()}": "given" for name in _SECRET.findall(block.text)}
     loaded = load(file, actions=find_actions(), secrets=Secrets(None, None, given))
+    if "broken" in block.info:
+        assert loaded.errors
+        return
     assert [str(problem) for problem in loaded.problems] == []
     assert loaded.ruleset.rules
 

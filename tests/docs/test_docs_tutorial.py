@@ -13,6 +13,7 @@ _PAGES = [
     ROOT / "docs" / "tutorial" / "first-rule.md",
     ROOT / "docs" / "how-to" / "find-out-why.md",
     ROOT / "docs" / "how-to" / "back-up.md",
+    ROOT / "docs" / "how-to" / "change-rules.md",
     ROOT / "docs" / "how-to" / "rotate-a-secret.md",
 ]
 

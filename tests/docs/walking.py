@@ -46,7 +46,9 @@ class Walk:
         text = block.text.replace("8025", self.mail_port)
         match block.info:
             case ("yaml" | "json", name, *how):
-                with (self.folder / name).open("a" if how else "w", encoding="utf-8") as file:
+                with (self.folder / name).open(
+                    "a" if "append" in how else "w", encoding="utf-8"
+                ) as file:
                     file.write(text)
             case ("console", "background"):
                 for command in _commands(text):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -81,4 +83,17 @@ async def test_a_renamed_clock_rule_goes_on_counting(tmp_path: Path) -> None:
     async with open_bench(tmp_path, ELEVEN) as bench:
         await begin(bench)
         await bench.reload(ELEVEN.replace("id: daily", "id: eleven, was: [daily]"))
+        assert await tick(bench) == ["morning"]
+
+
+async def test_where_nothing_was_ever_in_force_a_clock_is_not_forgotten(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, ELEVEN) as bench:
+        await begin(bench)
+        clock = bench.clock
+    # As a journal is that was made before this version.
+    with closing(sqlite3.connect(tmp_path / "bench.db", isolation_level=None)) as database:
+        database.execute("delete from in_force")
+    async with open_bench(tmp_path, ELEVEN.replace("tell", "tlel"), broken=True, clock=clock):
+        pass
+    async with open_bench(tmp_path, ELEVEN, clock=clock) as bench:
         assert await tick(bench) == ["morning"]

@@ -76,6 +76,14 @@ def printed(tmp_path: Path, on: str, text: str, when: str = "`true`") -> Loaded:
         ),
         (
             "user.expired",
+            "lower(user.tag) == 'x'",
+            (
+                "R037 user.tag may be null, and lower() cannot be asked of a null; "
+                "ask for it as well: user.tag && …"
+            ),
+        ),
+        (
+            "user.expired",
             "hours_until(previous.user.subRevokedAt) < `5`",
             (
                 "R037 previous.user.subRevokedAt may be null, and hours_until() cannot be asked of "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
 from ledgers import PATIENCE
 
 from engine.clock import DAY, HOUR, SECOND, ManualClock, SystemClock
@@ -160,3 +161,27 @@ def test_an_alarm_that_was_stopped_rings_no_more() -> None:
         assert not done
 
     asyncio.run(story())
+
+
+def test_an_answer_that_a_stop_interrupts_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    async def tell() -> None:
+        began, ended = asyncio.Event(), asyncio.Event()
+
+        async def ring() -> None:
+            began.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        alarm = Alarm(SystemClock())
+        alarm.start()
+        alarm.at("due", 0, ring)
+        async with asyncio.timeout(PATIENCE):
+            await began.wait()
+            alarm.stop()
+            await ended.wait()
+            await asyncio.sleep(0)
+
+    asyncio.run(tell())
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

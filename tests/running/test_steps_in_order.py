@@ -44,6 +44,29 @@ async def test_a_step_whose_condition_does_not_match_is_skipped_and_recorded(
         assert run.state is State.SUCCEEDED
 
 
+async def test_a_step_that_is_skipped_after_a_failed_try_leaves_no_reason_behind(
+    tmp_path: Path,
+) -> None:
+    rules = """
+  - id: r
+    on: user.expired
+    do:
+      - when: latest.event == 'user.expired'
+        retry: {tries: 2, backoff: 1m}
+        tell: {text: hi}
+"""
+    async with open_bench(tmp_path, rules) as bench:
+        bench.tell.script = [ActionFailed("busy", retry=True)]
+        await bench.event("user.expired", username="anna")
+        await bench.settle()
+        bench.clock.move(1)
+        await bench.event("user.modified", raised="1s", username="anna")
+        await bench.until("1h")
+        run = await bench.run()
+        assert (ended(run), run.message) == ((State.SUCCEEDED, None), None)
+        assert bench.texts == ["hi"]
+
+
 async def test_a_step_whose_condition_cannot_be_evaluated_is_a_dead_letter(tmp_path: Path) -> None:
     rules = """
   - id: r

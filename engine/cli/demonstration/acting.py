@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,10 +13,12 @@ from engine.cli.demonstration.checking import Seen, missing
 from engine.cli.demonstration.script import Beat, Posting
 from engine.cli.demonstration.stage import Stage
 from engine.cli.send import Sent, post
-from engine.clock import SystemClock
+from engine.clock import MINUTE, SystemClock
+from engine.sources.own import SOURCE
 
 _PATIENCE = 10.0
 _LOOK_EVERY = 0.03
+_RUN_NOW = "rulewave followups run-now"
 _WRONG_SECRET = "not-the-secret-of-this-panel"  # noqa: S105 - wrong on purpose
 
 
@@ -23,10 +26,20 @@ _WRONG_SECRET = "not-the-secret-of-this-panel"  # noqa: S105 - wrong on purpose
 class _Mark:
     """How far everything had come when the beat began."""
 
-    runs: dict[str, str]
-    mails: int
-    calls: int
-    writings: int
+    runs: Mapping[str, str] = field(default_factory=dict)
+    mails: int = 0
+    calls: int = 0
+    writings: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What was done in a beat: the answer to its delivery, or the command that was given."""
+
+    status: int | None = None
+    code: str = ""
+    event: str | None = None
+    typed: str = ""
 
 
 @dataclass(slots=True)
@@ -40,30 +53,43 @@ class Actor:
     stage: Stage
     patience: float = _PATIENCE
     _moments: dict[Posting, int] = field(default_factory=dict)
+    _begun: bool = False
 
     async def play(self, beat: Beat) -> tuple[Seen, list[str]]:
         """What came of the beat, and what did not although it should have."""
-        mark = await self._mark()
-        status, code, id = await self._post(beat) if beat.posting else (None, "", None)
+        # What the daemon did when it started belongs to the first beat.
+        mark = await self._mark() if self._begun else _Mark()
+        self._begun = True
         end = time.monotonic() + self.patience
+        done = await self._post(beat) if beat.posting else await self._hurry(beat.hurried, end)
         while True:
-            seen = await self._look(mark, status, code, id)
+            seen = await self._look(mark, done)
             lacking = missing(beat.expect, seen)
             if not lacking or time.monotonic() > end or self.stage.over.done():
                 return seen, lacking
             await asyncio.sleep(_LOOK_EVERY)
 
-    async def _post(self, beat: Beat) -> tuple[int, str, str | None]:
+    async def _hurry(self, rule: str, end: float) -> _Done:
+        """Let the newest follow-up of a rule run now, as a person would who can't wait."""
+        while rule and time.monotonic() < end:
+            for waiting in await self._ask("followups", "list", rule=rule):
+                await self._ask("followups", "run-now", id=waiting["id"])
+                return _Done(typed=f"{_RUN_NOW} {waiting['id']}")
+            await asyncio.sleep(_LOOK_EVERY)
+        return _Done()
+
+    async def _post(self, beat: Beat) -> _Done:
         assert beat.posting is not None  # noqa: S101 - the caller asked
         sent = await asyncio.to_thread(self._send, beat.posting, beat.again)
         answer = json.loads(sent.answer)
         code = answer.get("status") or answer["error"]["code"]
         # What is known already was told when it came first.
-        return sent.status, code, None if beat.again else answer.get("event_id")
+        return _Done(sent.status, code, None if beat.again else answer.get("event_id"))
 
     def _send(self, posting: Posting, again: bool) -> Sent:
         """The same moment makes the same bytes."""
-        now = self._moments[posting] if again else SystemClock().now()
+        now = SystemClock().now() - posting.minutes_ago * MINUTE
+        now = self._moments[posting] if again else now
         self._moments[posting] = now
         secret = _WRONG_SECRET if posting.forged else self.stage.secret
         url = f"http://{self.stage.intake}/webhook"
@@ -74,18 +100,26 @@ class Actor:
         stands = {run["id"]: _stand(run) for run in runs}
         return _Mark(stands, len(far.mails), len(far.calls), len(self.stage.tap.written))
 
-    async def _look(self, mark: _Mark, status: int | None, code: str, id: str | None) -> Seen:
+    async def _look(self, mark: _Mark, done: _Done) -> Seen:
         far, runs = self.stage.far, await self._ask("runs", "list")
-        moved = [run["id"] for run in reversed(runs) if _stand(run) != mark.runs.get(run["id"])]
+        moved = [run for run in reversed(runs) if _stand(run) != mark.runs.get(run["id"])]
+        new = {run["event"] for run in moved if run["id"] not in mark.runs}
         return Seen(
-            status=status,
-            code=code,
-            event=await self._ask("events", "show", id=id) if id else None,
-            runs=tuple([await self._ask("runs", "show", id=run) for run in moved]),
+            status=done.status,
+            code=done.code,
+            typed=done.typed,
+            event=await self._ask("events", "show", id=done.event) if done.event else None,
+            own=await self._own(new),
+            runs=tuple([await self._ask("runs", "show", id=run["id"]) for run in moved]),
             mails=tuple(far.mails[mark.mails :]),
             calls=tuple(far.calls[mark.calls :]),
             writings=tuple(self.stage.tap.written[mark.writings :]),
         )
+
+    async def _own(self, events: Iterable[str]) -> dict[str, Any]:
+        """Those of the events that the daemon raised about itself."""
+        shown = [await self._ask("events", "show", id=id) for id in events]
+        return {event["id"]: event for event in shown if event["source"] == SOURCE}
 
     async def _ask(self, noun: str, verb: str, **params: str) -> Any:
         return await self.stage.engine.desk.ask(noun, verb, params)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,8 @@ class Seen:
         code: what the answer's body says.
         event: as `rulewave events show` has it, once it is stored.
         runs: as `rulewave runs show` has them: those that are new, or went on, in this beat.
+        own: the daemon's own events that new runs are about, by id, as `rulewave events show`.
+        typed: the command that was given.
         writings: what `log` actions wrote.
     """
 
@@ -28,7 +30,9 @@ class Seen:
     runs: tuple[dict[str, Any], ...] = ()
     mails: tuple[Mail, ...] = ()
     calls: tuple[HttpCall, ...] = ()
-    writings: tuple[str, ...] = field(default=())
+    writings: tuple[str, ...] = ()
+    own: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    typed: str = ""
 
     @property
     def matched(self) -> tuple[str, ...]:

@@ -37,13 +37,27 @@ class HttpCall:
 
 @dataclass
 class FarSide:  # without slots: Python before 3.11.3 stumbles when aiosmtpd looks through them
-    """Whatever arrived so far. The first call of one path is turned away, to show a second try."""
+    """Whatever arrived so far.
+
+    To show what becomes of failures, the first call of one path is turned away, and one mailbox
+    does not exist.
+    """
 
     mails: list[Mail] = field(default_factory=list)
     calls: list[HttpCall] = field(default_factory=list)
     smtp_port: int = 0
     http_port: int = 0
-    busy_once: str = "/crm/customers"
+    busy_once: str = "/crm/customers/anna_k"
+    unknown: str = "gone@example.org"
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]
+    ) -> str:
+        """Take a recipient, or not."""
+        if address == self.unknown:
+            return "550 no such mailbox"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
         """Take a mail."""

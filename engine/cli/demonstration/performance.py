@@ -19,6 +19,7 @@ _LOOK_EVERY = 0.2
 _COMMANDS = (
     ("rulewave events list", "what came in"),
     ("rulewave followups list", "what is still to come, and can be cancelled"),
+    ("rulewave dead list", "what failed; `dead show ID` tells all of it"),
     ("rulewave runs list", "what was done; `runs show ID` tells each try"),
     ("rulewave send user.expires_in_24_hours --set data.email=you@example.org", "one more"),
 )
@@ -72,9 +73,8 @@ def _introduce(teller: Teller, stage: Stage) -> None:
         "Rulewave: signed events of a Remnawave panel become mails, calls and programs.", "bold"
     )
     teller.say(
-        f"This is a real daemon on SQLite in {stage.folder}. Its rules are rules.example.yaml; "
-        "only the connections lead to a mail server and a web server of this demo, and one rule "
-        "is added (demo-in-2-seconds), so that you need not wait three days."
+        f"This is a real daemon on SQLite in {stage.folder}. Its rules are rules.example.yaml, "
+        "word for word; only the connections lead to a mail server and a web server of this demo."
     )
 
 

@@ -18,22 +18,6 @@ from engine.rules.secrets import Secrets
 EXAMPLE = "rules.example.yaml"
 _CHECKOUT = Path(__file__).parents[3]
 _CONNECTIONS = re.compile(r"^connections:\n(?:(?:#.*\n|\n)*[ \t].*\n)*", re.MULTILINE)
-_HASTE = """\
-# The demo's own rule: what win-back of rules.example.yaml does after 3 days, after 2 seconds.
-version: 1
-rules:
-  - id: demo-in-2-seconds
-    on: user.expired
-    when: user.email
-    do:
-      - after: 2s
-        cancel_on: [user.renewed, user.deleted]
-        when: latest.user.status == 'EXPIRED'
-        email:
-          to: "{{ user.email }}"
-          subject: "We miss you, {{ user.username }}"
-          text: "Your subscription ended {{ user.expireAt | ago }}."
-"""
 
 
 def example_text(places: Iterable[Traversable] | None = None) -> str:
@@ -46,7 +30,7 @@ def example_text(places: Iterable[Traversable] | None = None) -> str:
 
 
 def write_rules(folder: Path, *, smtp_port: int, http_port: int) -> None:
-    """Write the demo's rules: the example with its connections led here, and one rule in haste."""
+    """Write the demo's rules: the example, with its connections led here."""
     text = example_text()
     whole = folder / EXAMPLE
     whole.write_text(text, encoding="utf-8")
@@ -54,7 +38,6 @@ def write_rules(folder: Path, *, smtp_port: int, http_port: int) -> None:
     known = load(whole, actions=find_actions(), secrets=nowhere).ruleset.connections
     led = {name: _led_here(name, spec.raw, smtp_port, http_port) for name, spec in known.items()}
     whole.write_text(with_connections(text, led), encoding="utf-8")
-    (folder / "rules.of-the-demo.yaml").write_text(_HASTE, encoding="utf-8")
 
 
 def with_connections(text: str, connections: Mapping[str, Any]) -> str:
@@ -65,7 +48,8 @@ def with_connections(text: str, connections: Mapping[str, Any]) -> str:
 
 
 def _led_here(name: str, raw: Mapping[str, Any], smtp_port: int, http_port: int) -> dict[str, Any]:
-    kept = {key: raw[key] for key in ("kind", "from", "rate") if key in raw}
+    # No rate: nobody who watches a demo wants to wait for it.
+    kept = {key: raw[key] for key in ("kind", "from") if key in raw}
     if raw["kind"] == "smtp":
         return kept | {"host": "127.0.0.1", "port": smtp_port, "tls": "none"}
     return kept | {"url": f"http://127.0.0.1:{http_port}/{name}"}

@@ -9,12 +9,18 @@ Overrides = tuple[tuple[str, object], ...]
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """An event that the panel sends. `forged` is signed with a wrong secret."""
+    """An event that the panel sends.
+
+    Attributes:
+        forged: signed with a wrong secret.
+        minutes_ago: when it happened.
+    """
 
     type: str
     panel: str
     overrides: Overrides = ()
     forged: bool = False
+    minutes_ago: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +48,13 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """One thing that happens: an event is posted, or (without one) time goes by."""
+    """One thing that happens: an event is posted, or a follow-up of the rule `hurried` runs now."""
 
     expect: Expect
     posting: Posting | None = None
     again: bool = False
     says: str = ""
+    hurried: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +65,33 @@ class Scene:
     beats: tuple[Beat, ...]
 
 
-_BORIS: Overrides = (("data.username", "boris"), ("data.email", "boris@example.org"))
+_ANNA, _TO_BORIS = "anna@example.org", "boris@example.org"
+_BORIS: Overrides = (("data.username", "boris"), ("data.email", _TO_BORIS))
 _TOMORROW = Posting("user.expires_in_24_hours", "1.5.6")
 _REMINDED = "your subscription ends tomorrow"
-_ASKED_BACK = (("win-back", "pending"), ("demo-in-2-seconds", "pending"))
+_AFTER_THE_END = ("has-ended", "win-back")
+_ALERT = (("/hooks/alerts", 201),)
+_AMS: Overrides = (
+    ("data.uuid", "7c0de5b2-41f8-4a6e-9b3d-2f5a8c1e6d90"),
+    ("data.name", "ams-1"),
+)
+
+
+def _all(rules: tuple[str, ...], state: str) -> tuple[tuple[str, str], ...]:
+    return tuple((rule, state) for rule in rules)
+
 
 SCENES = (
+    Scene(
+        "Rulewave has started, and says so",
+        (
+            Beat(
+                Expect(runs=(("tell-the-owner", "succeeded"),), calls=_ALERT),
+                says="In ten seconds the owner would be told in the chat. Nobody waits here, so:",
+                hurried="tell-the-owner",
+            ),
+        ),
+    ),
     Scene(
         "A subscription ends tomorrow: email the user",
         (
@@ -72,7 +100,7 @@ SCENES = (
                     202,
                     matched=("expires-tomorrow",),
                     runs=(("expires-tomorrow", "succeeded"),),
-                    mails=(("anna@example.org", _REMINDED),),
+                    mails=((_ANNA, _REMINDED),),
                 ),
                 _TOMORROW,
             ),
@@ -81,7 +109,7 @@ SCENES = (
                     202,
                     matched=("expires-tomorrow",),
                     runs=(("expires-tomorrow", "succeeded"),),
-                    mails=(("boris@example.org", _REMINDED),),
+                    mails=((_TO_BORIS, _REMINDED),),
                 ),
                 Posting("user.expiration", "3.3", (*_BORIS, ("meta.expiration", -24))),
                 says="Newer panels have another name for it. The same rule understands both.",
@@ -119,9 +147,9 @@ SCENES = (
             Beat(
                 Expect(
                     202,
-                    matched=("new-user-to-crm",),
-                    runs=(("new-user-to-crm", "succeeded"),),
-                    calls=(("/crm/customers", 503), ("/crm/customers", 201)),
+                    matched=("crm-copy", "never-connected"),
+                    runs=(("crm-copy", "succeeded"), ("never-connected", "pending")),
+                    calls=(("/crm/customers/anna_k", 503), ("/crm/customers/anna_k", 201)),
                 ),
                 Posting("user.created", "2.7.0"),
             ),
@@ -131,29 +159,35 @@ SCENES = (
         "Two subscriptions have ended, one is renewed: follow-ups",
         (
             Beat(
-                Expect(202, matched=("win-back", "demo-in-2-seconds"), runs=_ASKED_BACK),
+                Expect(202, matched=_AFTER_THE_END, runs=_all(_AFTER_THE_END, "pending")),
                 Posting("user.expired", "2.4"),
             ),
             Beat(
-                Expect(202, matched=("win-back", "demo-in-2-seconds"), runs=_ASKED_BACK),
+                Expect(202, matched=_AFTER_THE_END, runs=_all(_AFTER_THE_END, "pending")),
                 Posting("user.expired", "3.3", _BORIS),
             ),
             Beat(
-                Expect(202, runs=(("win-back", "cancelled"), ("demo-in-2-seconds", "cancelled"))),
+                Expect(
+                    202,
+                    matched=("crm-copy",),
+                    runs=(*_all(_AFTER_THE_END, "cancelled"), ("crm-copy", "succeeded")),
+                    calls=(("/crm/customers/boris", 201),),
+                ),
                 Posting("user.modified", "3.3", _BORIS),
                 says="boris pays. There is no event for that: his date moves, and that is enough.",
             ),
             Beat(
                 Expect(
-                    runs=(("demo-in-2-seconds", "succeeded"),),
-                    mails=(("anna@example.org", "We miss you, anna_k"),),
+                    runs=(("win-back", "succeeded"),),
+                    mails=((_ANNA, "We miss you, anna_k"),),
                 ),
-                says="Two seconds after anna's event …",
+                says="anna does not. Let us not wait three days for what comes then:",
+                hurried="win-back",
             ),
         ),
     ),
     Scene(
-        "A node is lost, and comes back before anybody is called",
+        "One node comes back before anybody is told, one does not",
         (
             Beat(
                 Expect(202, matched=("node-down",), runs=(("node-down", "pending"),)),
@@ -163,16 +197,31 @@ SCENES = (
                 Expect(202, runs=(("node-down", "cancelled"),)),
                 Posting("node.connection_restored", "2.0.0"),
             ),
+            Beat(
+                Expect(202, matched=("node-down",), runs=(("node-down", "pending"),)),
+                Posting("node.connection_lost", "3.3", _AMS, minutes_ago=20),
+                says="Another one stays away …",
+            ),
+            Beat(
+                Expect(runs=(("node-down", "succeeded"), ("node-down", "pending")), calls=_ALERT),
+                says="… so five minutes later:",
+                hurried="node-down",
+            ),
+            Beat(
+                Expect(202, runs=(("node-down", "succeeded"),), calls=_ALERT),
+                Posting("node.connection_restored", "3.3", _AMS),
+                says="It is back. Whoever was told that it is gone, is told that, too.",
+            ),
         ),
     ),
     Scene(
-        "A failed login starts a program, a torrent report goes to the log",
+        "Failed logins and torrents: programs, the chat, the log, mails",
         (
             Beat(
                 Expect(
                     202,
                     matched=("failed-login",),
-                    runs=(("failed-login", "succeeded"),),
+                    runs=(("failed-login", "succeeded"), ("failed-login", "pending")),
                     printed=("failed login of admin from 192.0.2.55",),
                     unstored=("made-up-password",),
                 ),
@@ -180,13 +229,41 @@ SCENES = (
                 says="The panel sends the tried password along. It is never stored.",
             ),
             Beat(
+                Expect(202, runs=(("failed-login", "succeeded"),), calls=_ALERT),
+                Posting("service.login_attempt_success", "1.6.1"),
+                says="From the same address, the next try succeeds: that the owner wants to know.",
+            ),
+            Beat(
                 Expect(
                     202,
                     matched=("torrent",),
                     runs=(("torrent", "succeeded"),),
-                    logged=("anna_k used torrents on fra-1, from 203.0.113.77",),
+                    mails=((_ANNA, "please no torrents"),),
+                    logged=("anna_k used torrents on fra-1",),
                 ),
                 Posting("torrent_blocker.report", "3.3"),
+            ),
+        ),
+    ),
+    Scene(
+        "A mail can't be delivered: the owner is told, and not by mail",
+        (
+            Beat(
+                Expect(
+                    202,
+                    matched=("traffic",),
+                    runs=(("traffic", "dead"), ("tell-the-owner", "pending")),
+                ),
+                Posting(
+                    "user.limited",
+                    "3.3",
+                    (("data.username", "dora"), ("data.email", "gone@example.org")),
+                ),
+            ),
+            Beat(
+                Expect(runs=(("tell-the-owner", "succeeded"),), calls=_ALERT),
+                says="Ten seconds later, or at once:",
+                hurried="tell-the-owner",
             ),
         ),
     ),

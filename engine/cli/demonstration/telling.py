@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,18 +18,16 @@ from rich.text import Text
 
 from engine.cli.demonstration.checking import Seen
 from engine.cli.demonstration.farside import HttpCall, Mail
+from engine.cli.demonstration.runlines import run_lines
 from engine.cli.demonstration.script import Beat, Posting, Scene
 from engine.cli.printing import clean
-from engine.clock import DAY, HOUR, MINUTE, SECOND, from_iso
-from engine.deciding.rulebook import Rulebook, walk
-from engine.rules.model import ActionStep
+from engine.deciding.rulebook import Rulebook
 from engine.rules.patterns import matches
 
 WIDTH = 96
 """Columns at most: longer lines are hard to read."""
 _HANG = 9
 _ACCEPTED = range(200, 300)
-_STYLES = {"succeeded": "green", "cancelled": "yellow", "pending": "cyan", "dead": "red"}
 _MARKS = {
     "matched": ("✓", "green"),
     "not matched": ("–", "dim"),
@@ -65,13 +64,28 @@ class Teller:
             self._line(Text(beat.says, style="italic"), 2)
         if beat.posting:
             self._line(_headline(beat.posting, seen), 2)
-        lines = [*self._why(seen.event)] if seen.event else []
-        lines += [line for run in seen.runs for line in self._run(run)]
-        for line in lines:
-            self._line(line, 4, _HANG)
+        if seen.typed:
+            self._line(Text(f"$ {seen.typed}", style="bold cyan"), 2)
+        self._lines(self._why(seen.event) if seen.event else (), 2)
+        self._runs(seen)
         self._effects(seen)
         for sentence in lacking:
             self._line(Text(f"✗ did not happen: {sentence}", style="bold red"), 4, 2)
+
+    def _runs(self, seen: Seen) -> None:
+        """What runs did; an event that the daemon raised itself comes before its first run."""
+        raised = dict(seen.own)
+        for run in seen.runs:
+            event = raised.pop(run["event"], None)
+            if event:
+                own = (event["type"], "bold cyan"), ("  raised by Rulewave itself", "dim")
+                self._line(Text.assemble(*own), 2)
+                self._lines(self._why(event), 2)
+            self._lines(run_lines(run, self.book.by_id[run["rule"]]))
+
+    def _lines(self, lines: Iterable[Text], hang: int = _HANG) -> None:
+        for line in lines:
+            self._line(line, 4, hang)
 
     def _effects(self, seen: Seen) -> None:
         for before, call in zip((None, *seen.calls), seen.calls, strict=False):
@@ -103,7 +117,7 @@ class Teller:
             Text.assemble(("arrived  ", "bold"), what, (str(call.status), style), key), 4, _HANG
         )
         if with_body and call.body:
-            self._line(Text(clean(call.body), style="dim"), 4 + _HANG)
+            self._line(Text(clean(_spaced(call.body)), style="dim"), 4 + _HANG)
 
     def say(self, text: str, style: str = "") -> None:
         """A line of our own."""
@@ -132,7 +146,7 @@ class Teller:
         asked = [one for one in event["rules"] if self._listens(one["rule"], names)]
         for one in asked:
             mark, style = _MARKS.get(one["verdict"], ("!", "red"))
-            why = f"{one['verdict']}: {clean(one['why'])}"
+            why = f"{one['verdict']}: {clean(_brief(one['why']))}"
             yield Text.assemble((f"{mark} ", style), (one["rule"], "bold"), " ", (why, style))
         if asked:
             yield Text(
@@ -144,30 +158,6 @@ class Teller:
     def _listens(self, rule: str, names: Sequence[str]) -> bool:
         patterns = self.book.by_id[rule].on
         return any(matches(pattern, name) for pattern in patterns for name in names)
-
-    def _run(self, run: dict[str, Any]) -> Iterator[Text]:
-        """Its tries, or when it is due; a run that only planned follow-ups needs no word."""
-        style = _STYLES.get(run["state"], "")
-        who = f"follow-up of {run['rule']}" if run["step"] else run["rule"]
-        actions = self._actions(run["rule"])
-        for before, one in zip((None, *run["attempts"]), run["attempts"], strict=False):
-            outcome = _STYLES.get(one["outcome"], "yellow")
-            what = f"{actions.get(one['step'], ''):<9}"
-            took = f"{one['outcome']} in {one['seconds']:.2f} s" if one["ended"] else "under way"
-            which = f"try {one['try']} of {who}{_pause(before, one)}: "
-            text = Text.assemble((what, "bold"), which, (took, outcome))
-            yield text.append(f", {clean(one['message'])}" if one["message"] else "")
-        for printed in _printed(run):
-            yield Text(f"         it printed: {clean(printed)}", style="dim")
-        if run["step"] and run["state"] == "pending":
-            yield Text.assemble(("later    ", "bold"), f"{who}: ", (_due(run), style))
-        elif run["state"] not in {"succeeded", "pending"}:
-            end = clean(run["message"] or run["state"])
-            yield Text.assemble(("ended    ", "bold"), f"{who}: ", (end, style))
-
-    def _actions(self, rule: str) -> dict[str, str]:
-        steps = walk(self.book.by_id[rule].do)
-        return {step.path: step.action for step in steps if isinstance(step, ActionStep)}
 
 
 def _headline(posting: Posting, seen: Seen) -> Text:
@@ -181,27 +171,15 @@ def _headline(posting: Posting, seen: Seen) -> Text:
     )  # fmt: skip
 
 
-def _printed(run: dict[str, Any]) -> list[str]:
-    return [result["stdout"] for result in run["results"].values() if "stdout" in result]
+def _brief(why: str) -> str:
+    """The first reason; that all the others hold too needs no words."""
+    first, *others = why.split("; ")
+    return f"{first}, and {len(others)} more" if others else first
 
 
-def _pause(before: dict[str, Any] | None, one: dict[str, Any]) -> str:
-    """How long after the try before."""
-    ended = from_iso(before["ended"]) if before else None
-    started = from_iso(one["started"])
-    if ended is None or started is None:
-        return ""
-    return f", {(started - ended) / SECOND:.1f} s later"
-
-
-def _due(run: dict[str, Any]) -> str:
-    """When a follow-up is due, seen from when it was planned."""
-    due, created = from_iso(run["due"]), from_iso(run["created"])
-    rest = (due or 0) - (created or 0)
-    day, time = run["due"][:10], run["due"][11:19]
-    moment = f"{day} {time} UTC" if rest >= DAY else f"{time} UTC"
-    for size, unit in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second")):
-        if rest >= size:
-            count = rest // size
-            return f"in {count} {unit}{'s' if count > 1 else ''}, {moment}"
-    return moment
+def _spaced(body: str) -> str:
+    """A body in which a line can be broken between words."""
+    try:
+        return json.dumps(json.loads(body), ensure_ascii=False)
+    except ValueError:
+        return body

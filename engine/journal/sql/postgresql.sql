@@ -262,8 +262,8 @@ FROM runs
 WHERE runs.rule = $2 ORDER BY runs.seq 
  LIMIT $3) RETURNING runs.id
 
--- name: rebind_run (version, due, lane, watched, run)
-UPDATE runs SET version=$1, due=$2, lane=$3, watched=$4 WHERE runs.id = $5 AND state in ('pending', 'on hold') AND runs.attempt = 0 AND runs.cursor = 0 RETURNING runs.id
+-- name: rebind_run (version, due, lane, watched, message, arrived, met, run)
+UPDATE runs SET version=$1, due=$2, lane=$3, watched=$4, message=$5, arrived=$6, met=$7 WHERE runs.id = $8 AND state in ('pending', 'on hold') AND runs.attempt = 0 AND runs.cursor = 0 RETURNING runs.id
 
 -- name: hold_run (reason, message, run)
 UPDATE runs SET state='on hold', reason=$1, message=$2 WHERE runs.id = $3 AND runs.state = 'pending' RETURNING runs.id

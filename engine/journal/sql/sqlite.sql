@@ -262,8 +262,8 @@ FROM runs
 WHERE runs.rule = :of ORDER BY runs.seq
  LIMIT :most) RETURNING id
 
--- name: rebind_run (version, due, lane, watched, run)
-UPDATE runs SET version=:version, due=:due, lane=:lane, watched=:watched WHERE runs.id = :run AND state in ('pending', 'on hold') AND runs.attempt = 0 AND runs.cursor = 0 RETURNING id
+-- name: rebind_run (version, due, lane, watched, message, arrived, met, run)
+UPDATE runs SET version=:version, due=:due, lane=:lane, watched=:watched, message=:message, arrived=:arrived, met=:met WHERE runs.id = :run AND state in ('pending', 'on hold') AND runs.attempt = 0 AND runs.cursor = 0 RETURNING id
 
 -- name: hold_run (reason, message, run)
 UPDATE runs SET state='on hold', reason=:reason, message=:message WHERE runs.id = :run AND runs.state = 'pending' RETURNING id
