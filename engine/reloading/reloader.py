@@ -15,12 +15,12 @@ import structlog
 from engine.clock import Clock
 from engine.deciding import own
 from engine.deciding.rulebook import Rulebook
-from engine.errors import Problem
+from engine.errors import JournalUnavailable, Problem
 from engine.journal import rules as kept
 from engine.journal.operations import Op
 from engine.journal.rules import InForce
 from engine.journal.sqlite import SqliteJournal
-from engine.library import Library, keep
+from engine.library import Before, Library, keep, note_settled
 from engine.model import Event, Reason
 from engine.reloading.report import Report, compare, is_kept
 from engine.reloading.settling import Settling
@@ -74,7 +74,9 @@ class Reloader:
     standing: Standing = field(
         default_factory=lambda: Standing(RuleSet(), (), {}, frozenset(), decides=False)
     )
-    _before: Mapping[str, str] = field(default_factory=dict)
+    _before: Mapping[str, str] | None = None
+    _unsettled: frozenset[str] = frozenset()
+    _under_way: set[asyncio.Task[Report]] = field(default_factory=set)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def start(self) -> None:
@@ -87,31 +89,57 @@ class Reloader:
             last = await self._last(content, with_rules=bool(loaded.errors))
             if loaded.errors:
                 loaded = await self._load(last)
-        self._before = await self._versions(content or {}, loaded)
+        if content is not None:
+            await self._take_up(content, loaded)
         await self._take(stand(loaded, last))
 
     async def settle(self) -> None:
         """Bring the journal in line with the rules in force, before anything runs by them."""
         settling = Settling(self.journal, self.library, self.clock)
-        book, before = self.library.book, self._before
-        changed = [id for id, rule in book.by_id.items() if rule.version != before.get(id)]
         await settling.rename()
-        await settling.settle_clocks(before)
-        held = await settling.hold_and_resume()
-        await settling.follow_changes(changed if before else ())
-        self._before = {id: rule.version for id, rule in book.by_id.items()}
-        await self._tell(held)
+        held, fresh = await settling.hold_and_resume()
+        await settling.follow_changes(self._unsettled)
+        told = fresh | self._unsettled
+        await self._tell({rule: reason for rule, reason in held.items() if rule in told})
+        ruleset = self.library.book.ruleset
+        if self._unsettled:
+            await self.journal.write(note_settled(ruleset, self.clock.now()))
+        self._unsettled = frozenset()
+        if self.standing.decides:
+            self._before = {rule.id: rule.version for rule in ruleset.rules}
 
     async def plan(self) -> Report:
         """What a reload would do; nothing is changed."""
         async with self._lock:
-            return await self._report(await self._read(), planned=True)
+            seen = self.seen
+            try:
+                return await self._report(await self._read(), planned=True)
+            finally:
+                self.seen = seen  # it is still to be read in earnest
 
     async def reload(self) -> Report:
-        """Read the rules anew, and put in force what can be; raises JournalUnavailable."""
+        """Read the rules anew, and put in force what can be; raises JournalUnavailable.
+
+        It goes on to its end where whoever wished it has gone away.
+        """
+        task = asyncio.create_task(self._whole())
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+    async def rest(self) -> None:
+        """Wait for what is under way."""
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    async def _whole(self) -> Report:
         async with self._lock:
-            with self.around():
-                report = await self._reload()
+            seen = self.seen
+            try:
+                with self.around():
+                    report = await self._reload()
+            except JournalUnavailable:
+                self.seen = seen  # it is not all in force: whoever watches is to find it changed
+                raise
         _log(report)
         self.on_reloaded(report)
         return report
@@ -147,10 +175,25 @@ class Reloader:
 
     async def _take(self, standing: Standing) -> None:
         """Journal first, then the swap, which cannot fail."""
+        before, book = self._before, Rulebook(standing.ruleset)
+        if before is not None:
+            self._unsettled |= _differing(before, book)
+        unsettled = {id: (before or {}).get(id) for id in self._unsettled}
+        settling = Settling(self.journal, self.library, self.clock)
         known = self.library.book.by_version
-        await self.journal.write(_note(standing, self.clock.now(), known))
-        self.library.swap(standing.ruleset)
+        async with self.journal.deciding:  # no decision by the old rules comes after the swap
+            clocks = await settling.clocks(book, before or {})
+            note = _note(standing, self.clock.now(), known, unsettled, clocks)
+            await self.journal.write(note)
+            self.library.swap(standing.ruleset)
         self.standing = standing
+
+    async def _take_up(self, content: Mapping[str, Any], loaded: Loaded) -> None:
+        """What was in force in an earlier life, as it was when all was settled last."""
+        unsettled: Before = content.get("unsettled", {})
+        found = {**await self._versions(content, loaded), **unsettled}
+        self._before = {id: hash for id, hash in found.items() if hash is not None}
+        self._unsettled = frozenset(unsettled)
 
     async def _content(self, in_force: InForce | None) -> dict[str, Any] | None:
         if in_force is None:
@@ -221,11 +264,20 @@ def _gently() -> Iterator[None]:
             gc.enable()
 
 
-def _note(standing: Standing, now: int, known: Container[str]) -> Op[None]:
+def _differing(before: Mapping[str, str], book: Rulebook) -> set[str]:
+    """The ids of rules that came, went or changed."""
+    now = {id: rule.version for id, rule in book.by_id.items()}
+    return {id for id in {*before, *now} if before.get(id) != now.get(id)}
+
+
+def _note(
+    standing: Standing, now: int, known: Container[str], unsettled: Before, clocks: Op[None]
+) -> Op[None]:
     """Keep the rules, and note that they are in force; what was broken before stays as old."""
     if not standing.decides:
         return
-    yield from keep(standing.ruleset, now, known)
+    yield from keep(standing.ruleset, now, known, unsettled)
+    yield from clocks
     before = yield from kept.in_force()
     old = before.broken if before else {}
     texts = {rule: _text(problems) for rule, problems in standing.broken.items()}
