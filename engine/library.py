@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from engine.clock import Clock
@@ -16,6 +17,9 @@ from engine.rules.expressions import Expression
 from engine.rules.model import ActionStep, AfterStep, Per, Rule, RuleSet
 
 Stored = Mapping[str, Any]
+Before = Mapping[str, str | None]
+_MOST_OLDER = 1000
+"""Older versions that are kept compiled; others are compiled once more when a run needs them."""
 
 
 class CompileRule(Protocol):
@@ -53,7 +57,8 @@ class Library:
         """From now on these are in force; the journal has them already. Cannot fail."""
         book = Rulebook(ruleset)
         # Runs go on with the versions that they began with.
-        book.by_version = {**self.book.by_version, **book.by_version}
+        older = list(self.book.by_version.items())[-_MOST_OLDER:]
+        book.by_version = {**dict(older), **book.by_version}
         self._note_kinds(*ruleset.rules)
         self.book = book
 
@@ -118,25 +123,39 @@ def _per(text: str) -> Per:
     return Per(text, Expression(text) if text not in {"", "none"} else None)
 
 
-def keep(ruleset: RuleSet, now: int, known: Container[str] = ()) -> Op[None]:
+def keep(
+    ruleset: RuleSet, now: int, known: Container[str] = (), unsettled: Before = MappingProxyType({})
+) -> Op[None]:
     """Keep a rule set and its rules: runs and decision records name them by their hashes.
 
-    `known` are versions that the journal has already: a reload writes what is new.
+    Args:
+        known: versions that the journal has already: a reload writes what is new.
+        unsettled: ids of rules whose follow-ups are still to be settled, with the version that
+            was in force when they last were, or None.
     """
     for rule in ruleset.rules:
         if rule.version in known:
             continue
         stored = {"rule": rule.source, "timezone": rule.timezone, "uses": connections_of(rule)}
         yield from kept.keep_version(rule.version, rule.id, stored, now)
-    content = {
+    yield from kept.keep_ruleset(ruleset.hash, _content(ruleset, unsettled), now)
+
+
+def note_settled(ruleset: RuleSet, now: int) -> Op[None]:
+    """Note that nothing of a rule set is still to be settled."""
+    yield from kept.keep_ruleset(ruleset.hash, _content(ruleset, {}), now)
+
+
+def _content(ruleset: RuleSet, unsettled: Before) -> dict[str, Any]:
+    return {
         "rules": [rule.version for rule in ruleset.rules],
         "vars": ruleset.vars,
         "timezone": ruleset.timezone,
         "keep_fields": sorted(ruleset.keep_fields),
         "connections": _storable(ruleset, retired=False),
         "retired": _storable(ruleset, retired=True),
+        "unsettled": dict(unsettled),
     }
-    yield from kept.keep_ruleset(ruleset.hash, content, now)
 
 
 def connections_of(rule: Rule) -> list[str]:

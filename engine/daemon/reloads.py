@@ -33,6 +33,7 @@ async def reloads(reloader: Reloader, rules: Path, stopping: asyncio.Event) -> A
         stopping.set()
         loop.remove_signal_handler(signal.SIGHUP)
         await asyncio.gather(*tasks)
+        await reloader.rest()
 
 
 @dataclass(slots=True)

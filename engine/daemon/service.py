@@ -92,7 +92,8 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 async def _working(engine: Engine, stop: asyncio.Event, notifier: Notifier) -> AsyncIterator[None]:
     """Deciding, running and waking, from what an earlier life left."""
     await engine.pipeline.start()
-    await engine.reloader.settle()
+    async with notifier.extending():  # a rule with a million follow-ups may be gone
+        await engine.reloader.settle()
     engine.alarm.start()
     await engine.runner.pausing.start()
     await engine.handing.start()

@@ -30,7 +30,8 @@ class Rulebook:
     def candidates(self, event: Event, names: Sequence[str]) -> list[Rule]:
         """The rules that listen to any of these names, each once, in the order of the file."""
         if event.source == CLOCK_SOURCE:
-            rule = self.by_id.get(str(event.body.get("data", {}).get("rule")))
+            # It may have been renamed since.
+            rule = self.current(str(event.body.get("data", {}).get("rule")))
             return [rule] if rule and rule.clocks and rule.mode != "off" else []
         found = {rule.id: rule for rule in self._index.find(names)}
         return sorted(found.values(), key=lambda rule: self._order[rule.id])

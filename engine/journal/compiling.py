@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler, SQLiteDialect
 from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -18,8 +19,21 @@ from engine.journal.statements import STATEMENTS
 from engine.journal.tables import metadata
 
 FOLDER = Path(__file__).parent / "sql"
+
+
+class _Compiler(SQLiteCompiler):
+    """Writes down which index a statement is to use: without statistics SQLite guesses badly."""
+
+    def get_from_hint_text(self, _: Any, text: str | None) -> str | None:
+        return text
+
+
+class _SqliteDialect(SQLiteDialect):
+    statement_compiler = _Compiler
+
+
 DIALECTS: dict[str, Dialect] = {
-    "sqlite": sqlite.dialect(paramstyle="named"),
+    "sqlite": _SqliteDialect(paramstyle="named"),
     "postgresql": PGDialect(paramstyle="numeric_dollar"),  # type: ignore[no-untyped-call]
 }
 

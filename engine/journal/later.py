@@ -41,23 +41,31 @@ def count(rule: str, now: int) -> Op[list[Waiting]]:
     return [Waiting(**{**row, "state": State(row["state"])}) for row in rows]
 
 
-def hold(rule: str, after: int, *, reason: str, message: str) -> Op[int | None]:
-    """Put pending follow-ups of a rule on hold, bite by bite; where to go on, None at the end."""
+@dataclass(frozen=True, slots=True)
+class Bitten:
+    """How many follow-ups a bite changed, and where to go on; None at the end."""
+
+    number: int
+    place: int | None
+
+
+def hold(rule: str, after: int, *, reason: str, message: str) -> Op[Bitten]:
+    """Put pending follow-ups of a rule on hold, bite by bite."""
     rows = yield from ask(
         "hold_later", of=rule, after=after, most=BITE, reason=reason, message=message
     )
-    return _place(rows)
+    return _bitten(rows)
 
 
-def resume(rule: str, after: int, now: int) -> Op[int | None]:
+def resume(rule: str, after: int, now: int) -> Op[Bitten]:
     """Let those on hold that are not yet due go on."""
-    return _place((yield from ask("resume_later", of=rule, after=after, most=BITE, now=now)))
+    return _bitten((yield from ask("resume_later", of=rule, after=after, most=BITE, now=now)))
 
 
-def mark_overdue(rule: str, after: int, now: int, message: str) -> Op[int | None]:
+def mark_overdue(rule: str, after: int, now: int, message: str) -> Op[Bitten]:
     """Note of those on hold that they were due meanwhile: a person has to release them."""
     rows = yield from ask("mark_overdue", of=rule, after=after, most=BITE, now=now, message=message)
-    return _place(rows)
+    return _bitten(rows)
 
 
 def of_version(rule: str, version: str, after: int) -> Op[tuple[list[Run], int | None]]:
@@ -80,7 +88,7 @@ def rebind(run: Run, watches: Iterable[Watch]) -> Op[bool]:
 
 
 def hold_one(run: str, *, reason: str, message: str) -> Op[bool]:
-    """Put one pending follow-up on hold."""
+    """Put one pending follow-up on hold; what a person released goes on."""
     return bool((yield from ask("hold_run", run=run, reason=reason, message=message)))
 
 
@@ -92,6 +100,10 @@ def release(run: str, now: int) -> Op[bool]:
 def run_now(run: str, now: int) -> Op[bool]:
     """Let a follow-up be due now."""
     return bool((yield from ask("run_now", run=run, now=now)))
+
+
+def _bitten(rows: Rows) -> Bitten:
+    return Bitten(len(rows), _place(rows))
 
 
 def _place(rows: Rows) -> int | None:

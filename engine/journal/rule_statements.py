@@ -6,10 +6,12 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnClause,
+    Table,
     Update,
     bindparam,
     case,
     delete,
+    exists,
     func,
     literal_column,
     null,
@@ -40,10 +42,17 @@ _away = runs.c.reason.in_([literal_column("'rule_gone'"), literal_column("'rule_
 _resting = (runs.c.state == _ON_HOLD) & _away
 
 
-def _bite(*which: Any, **values: Any) -> Update:
+# However many wait of other rules, and whatever the history of this one.
+_BY_RULE = (runs, "INDEXED BY runs_later", "sqlite")
+# Few are on hold, and many may be pending.
+_BY_STATE = (runs, "INDEXED BY runs_state", "sqlite")
+
+
+def _bite(*which: Any, by: tuple[Table, str, str] = _BY_RULE, **values: Any) -> Update:
     """Change at most `most` later runs of a rule, from a place on: what is done is not met again."""
     chosen = (
         select(runs.c.seq)
+        .with_hint(*by)
         .where(_later, _of_rule, runs.c.seq > p("after"), *which)
         .order_by(runs.c.seq)
     )
@@ -55,6 +64,14 @@ def _bite(*which: Any, **values: Any) -> Update:
     )
 
 
+# Where two rules became one, both may have a run of the same event: that one keeps its name.
+_theirs = runs.alias("theirs")
+_heir_has_it = exists().where(
+    _theirs.c.origin == runs.c.origin,
+    _theirs.c.rule == p("heir"),
+    _theirs.c.path == runs.c.path,
+    _theirs.c.generation == runs.c.generation,
+)
 _WAKES: dict[str, Any] = {"reason": null(), "message": null(), "released": _ONE, "delayed": _ONE}
 _not_before_now = case((runs.c.due < p("now"), p("now")), else_=runs.c.due)
 
@@ -92,9 +109,9 @@ _VERSIONS: dict[str, Any] = {
 
 _LATER: dict[str, Any] = {
     # One look-up a rule, however many follow-ups each has.
-    "next_rule_with_later": select(func.min(runs.c.rule).label("rule")).where(
-        _later, runs.c.rule > p("after")
-    ),
+    "next_rule_with_later": select(func.min(runs.c.rule).label("rule"))
+    .with_hint(*_BY_RULE)
+    .where(_later, runs.c.rule > p("after")),
     "count_later": select(
         runs.c.version,
         runs.c.path,
@@ -103,6 +120,7 @@ _LATER: dict[str, Any] = {
         func.count().label("number"),
         func.sum(case((runs.c.due <= p("now"), _ONE), else_=_ZERO)).label("overdue"),
     )
+    .with_hint(*_BY_RULE)
     .where(_later, _of_rule, _followup)
     .group_by(runs.c.version, runs.c.path, runs.c.state, runs.c.reason),
     "rules_on_hold": select(runs.c.rule).where(runs.c.state == _ON_HOLD).distinct(),
@@ -115,15 +133,22 @@ _LATER: dict[str, Any] = {
         message=p("message"),
     ),
     "resume_later": _bite(
-        _resting, runs.c.due > p("now"), state=_PENDING, reason=null(), message=null()
+        _resting,
+        runs.c.due > p("now"),
+        by=_BY_STATE,
+        state=_PENDING,
+        reason=null(),
+        message=null(),
     ),
     "mark_overdue": _bite(
         _resting,
         runs.c.due <= p("now"),
+        by=_BY_STATE,
         reason=literal_column("'overdue'"),
         message=p("message"),
     ),
     "later_of_version": select(runs)
+    .with_hint(*_BY_RULE)
     .where(
         _later,
         _of_rule,
@@ -135,7 +160,11 @@ _LATER: dict[str, Any] = {
     .limit(p("most")),
     # Ids and idempotency keys stay what they were: the first id is kept.
     "rename_runs": update(runs)
-    .where(runs.c.seq.in_(select(runs.c.seq).where(_of_rule).order_by(runs.c.seq).limit(p("most"))))
+    .where(
+        runs.c.seq.in_(
+            select(runs.c.seq).where(_of_rule, ~_heir_has_it).order_by(runs.c.seq).limit(p("most"))
+        )
+    )
     .values(
         rule=p("heir"),
         named=case((runs.c.named == literal_column("''"), runs.c.rule), else_=runs.c.named),
@@ -146,7 +175,7 @@ _LATER: dict[str, Any] = {
     .values({c: p(c) for c in ("version", "due", "lane", "watched", "met", "arrived", "message")})
     .returning(runs.c.id),
     "hold_run": update(runs)
-    .where(runs.c.id == p("run"), runs.c.state == _PENDING)
+    .where(runs.c.id == p("run"), runs.c.state == _PENDING, runs.c.released == _ZERO)
     .values(state=_ON_HOLD, reason=p("reason"), message=p("message"))
     .returning(runs.c.id),
     "release_run": update(runs)

@@ -77,8 +77,12 @@ def drop_clock(rule: str) -> Op[None]:
     yield from ask("drop_clock", of=rule)
 
 
-def rename(old: str, new: str, most: int) -> Op[int]:
-    """Give runs of a rule its new id, at most so many, and its clock; how many there were."""
+def rename_clock(old: str, new: str) -> Op[None]:
+    """Let a clock go on under its rule's new id, unless that has one."""
     yield from ask("rename_clock", of=old, heir=new)
     yield from ask("drop_clock", of=old)
+
+
+def rename(old: str, new: str, most: int) -> Op[int]:
+    """Give runs of a rule its new id, at most so many; how many there were."""
     return len((yield from ask("rename_runs", of=old, heir=new, most=most)))

@@ -147,11 +147,12 @@ _RUNS: dict[str, Any] = {
     .on_conflict_do_nothing()
     .returning(runs.c.seq),
     "run_by_id": select(runs).where(runs.c.id == p("id")),
-    "next_due": select(func.min(runs.c.due).label("due")).where(
-        runs.c.state == literal_column("'pending'")
-    ),
+    "next_due": select(func.min(runs.c.due).label("due"))
+    .with_hint(runs, "INDEXED BY runs_due", "sqlite")
+    .where(runs.c.state == literal_column("'pending'")),
     # A watched run starts only when every event stored before its due time is decided.
     "due_runs": select(runs.c.id, runs.c.lane, runs.c.priority, runs.c.attempt, runs.c.cursor)
+    .with_hint(runs, "INDEXED BY runs_due", "sqlite")
     .where(
         runs.c.state == literal_column("'pending'"),
         runs.c.due <= p("now"),

@@ -15,15 +15,15 @@ import structlog
 from engine.clock import Clock
 from engine.deciding import own
 from engine.deciding.rulebook import Rulebook
-from engine.errors import Problem
+from engine.errors import JournalUnavailable, Problem
 from engine.journal import rules as kept
 from engine.journal.operations import Op
 from engine.journal.rules import InForce
 from engine.journal.sqlite import SqliteJournal
-from engine.library import Library, keep
-from engine.model import Event
+from engine.library import Before, Library, keep, note_settled
+from engine.model import Event, Reason
 from engine.reloading.report import Report, compare, is_kept
-from engine.reloading.settling import Away, Settling
+from engine.reloading.settling import Settling
 from engine.reloading.standing import Standing, stand
 from engine.reloading.watching import Stamp
 from engine.rules.loading import Loaded
@@ -59,7 +59,7 @@ class Reloader:
         on_reloaded: told what came of a reload.
         around: a reload goes on inside of it.
         standing: what came of the last reading.
-        seen: the stamp of what was read last to be put in force.
+        seen: the stamp of what was read last.
     """
 
     reading: Reading
@@ -74,13 +74,13 @@ class Reloader:
     standing: Standing = field(
         default_factory=lambda: Standing(RuleSet(), (), {}, frozenset(), decides=False)
     )
-    _before: Mapping[str, str] = field(default_factory=dict)
-    _held: frozenset[str] = frozenset()
+    _before: Mapping[str, str] | None = None
+    _unsettled: frozenset[str] = frozenset()
+    _under_way: set[asyncio.Task[Report]] = field(default_factory=set)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def start(self) -> None:
         """Read the rules for the first time in this life; what is broken stays as it was last."""
-        await self._stamp()
         in_force = await self.journal.read(kept.in_force())
         content = await self._content(in_force)
         loaded = await self._load(None)
@@ -89,43 +89,63 @@ class Reloader:
             last = await self._last(content, with_rules=bool(loaded.errors))
             if loaded.errors:
                 loaded = await self._load(last)
-        self._before = await self._versions(content or {}, loaded)
-        self._held = await Settling(self.journal, self.library, self.clock).held()
+        if content is not None:
+            await self._take_up(content, loaded)
         await self._take(stand(loaded, last))
 
     async def settle(self) -> None:
         """Bring the journal in line with the rules in force, before anything runs by them."""
-        if not self.standing.decides:  # nothing is in force: nothing is gone, or rings anew
+        if not self.standing.decides:  # nothing is in force: nothing is gone, or goes on
             return
         settling = Settling(self.journal, self.library, self.clock)
-        book, before = self.library.book, self._before
-        changed = [id for id, rule in book.by_id.items() if rule.version != before.get(id)]
         await settling.rename()
-        await settling.settle_clocks(before)
-        await self._tell_broken()
-        # Before they are held: a crash in between tells of them twice, and not never.
-        away = await settling.away()
-        await self._tell_held(away)
-        await settling.hold_and_resume(away)
-        await settling.follow_changes(changed if before else ())
-        self._before = {id: rule.version for id, rule in book.by_id.items()}
+        held, fresh = await settling.hold_and_resume()
+        await settling.follow_changes(self._unsettled)
+        told = fresh | self._unsettled
+        await self._tell({rule: reason for rule, reason in held.items() if rule in told})
+        ruleset = self.library.book.ruleset
+        if self._unsettled:
+            await self.journal.write(note_settled(ruleset, self.clock.now()))
+        self._unsettled = frozenset()
+        self._before = {rule.id: rule.version for rule in ruleset.rules}
 
     async def plan(self) -> Report:
         """What a reload would do; nothing is changed."""
         async with self._lock:
-            return await self._report(await self._read(), planned=True)
+            seen = self.seen
+            try:
+                return await self._report(await self._read(), planned=True)
+            finally:
+                self.seen = seen  # it is still to be read in earnest
 
     async def reload(self) -> Report:
-        """Read the rules anew, and put in force what can be; raises JournalUnavailable."""
+        """Read the rules anew, and put in force what can be; raises JournalUnavailable.
+
+        It goes on to its end where whoever wished it has gone away.
+        """
+        task = asyncio.create_task(self._whole())
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+    async def rest(self) -> None:
+        """Wait for what is under way."""
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    async def _whole(self) -> Report:
         async with self._lock:
-            with self.around():
-                report = await self._reload()
+            seen = self.seen
+            try:
+                with self.around():
+                    report = await self._reload()
+            except JournalUnavailable:
+                self.seen = seen  # it is not all in force: whoever watches is to find it changed
+                raise
         _log(report)
         self.on_reloaded(report)
         return report
 
     async def _reload(self) -> Report:
-        await self._stamp()
         report = await self._report(await self._read(), planned=False)
         await self._take(report.standing)
         self.on_swapped()
@@ -133,19 +153,14 @@ class Reloader:
         self.on_swapped()
         return report
 
-    async def _stamp(self) -> None:
-        """Before it is read: what is written meanwhile is read once more.
-
-        A plan takes none, since what it has read is still to be put in force.
-        """
-        self.seen = await asyncio.to_thread(self.reading.stamp)
-
     async def _read(self) -> Standing:
         """In a thread: the intake goes on meanwhile."""
         last = self.library.book.ruleset if self.standing.decides else None
         return stand(await self._load(last), last)
 
     async def _load(self, last: RuleSet | None) -> Loaded:
+        # Stamped before: what is written meanwhile is read once more.
+        self.seen = await asyncio.to_thread(self.reading.stamp)
         with _gently():
             return await asyncio.to_thread(self.reading.load, last)
 
@@ -161,10 +176,25 @@ class Reloader:
 
     async def _take(self, standing: Standing) -> None:
         """Journal first, then the swap, which cannot fail."""
+        before, book = self._before, Rulebook(standing.ruleset)
+        if before is not None:
+            self._unsettled |= _differing(before, book)
+        unsettled = {id: (before or {}).get(id) for id in self._unsettled}
+        settling = Settling(self.journal, self.library, self.clock)
         known = self.library.book.by_version
-        await self.journal.write(_note(standing, self.clock.now(), known))
-        self.library.swap(standing.ruleset)
+        async with self.journal.deciding:  # no decision by the old rules comes after the swap
+            clocks = await settling.clocks(book, before or {})
+            note = _note(standing, self.clock.now(), known, unsettled, clocks)
+            await self.journal.write(note)
+            self.library.swap(standing.ruleset)
         self.standing = standing
+
+    async def _take_up(self, content: Mapping[str, Any], loaded: Loaded) -> None:
+        """What was in force in an earlier life, as it was when all was settled last."""
+        unsettled: Before = content.get("unsettled", {})
+        found = {**await self._versions(content, loaded), **unsettled}
+        self._before = {id: hash for id, hash in found.items() if hash is not None}
+        self._unsettled = frozenset(unsettled)
 
     async def _content(self, in_force: InForce | None) -> dict[str, Any] | None:
         if in_force is None:
@@ -201,8 +231,8 @@ class Reloader:
                 found[id] = hash
         return found
 
-    async def _tell_broken(self) -> None:
-        """Raise what is broken; the journal takes the same mistake once."""
+    async def _tell(self, held: Mapping[str, Reason]) -> None:
+        """Raise what somebody may want to be told; the journal takes the same thing once."""
         in_force = await self.journal.read(kept.in_force())
         if in_force is None:
             return
@@ -211,16 +241,11 @@ class Reloader:
             data = _broken_data(self.standing, rule)
             once = f"{rule}\0{item['since']}"
             await self.raise_own(*own.own_event(own.RULE_BROKEN, data, once=once, now=now))
-
-    async def _tell_held(self, away: Mapping[str, Away]) -> None:
-        """Raise what is to be put on hold: once, until the rule comes back."""
-        now = self.clock.now()
-        for rule, one in away.items():
-            if rule not in self._held:
-                data = {"rule": rule, "count": one.count, "reason": one.reason.value}
-                once = f"{rule}\0{now}"
-                await self.raise_own(*own.own_event(own.ON_HOLD, data, once=once, now=now))
-        self._held = frozenset(away)
+        settling = Settling(self.journal, self.library, self.clock)
+        for rule, reason in held.items():
+            data = {"rule": rule, "count": await settling.on_hold(rule), "reason": reason.value}
+            once = f"{rule}\0{in_force.ruleset}\0{in_force.stored}"
+            await self.raise_own(*own.own_event(own.ON_HOLD, data, once=once, now=now))
 
 
 @contextmanager
@@ -240,11 +265,20 @@ def _gently() -> Iterator[None]:
             gc.enable()
 
 
-def _note(standing: Standing, now: int, known: Container[str]) -> Op[None]:
+def _differing(before: Mapping[str, str], book: Rulebook) -> set[str]:
+    """The ids of rules that came, went or changed."""
+    now = {id: rule.version for id, rule in book.by_id.items()}
+    return {id for id in {*before, *now} if before.get(id) != now.get(id)}
+
+
+def _note(
+    standing: Standing, now: int, known: Container[str], unsettled: Before, clocks: Op[None]
+) -> Op[None]:
     """Keep the rules, and note that they are in force; what was broken before stays as old."""
     if not standing.decides:
         return
-    yield from keep(standing.ruleset, now, known)
+    yield from keep(standing.ruleset, now, known, unsettled)
+    yield from clocks
     before = yield from kept.in_force()
     old = before.broken if before else {}
     texts = {rule: _text(problems) for rule, problems in standing.broken.items()}

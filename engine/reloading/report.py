@@ -14,6 +14,9 @@ from engine.rules.model import AfterStep, Rule, RuleSet
 
 HELD = (Reason.RULE_GONE, Reason.RULE_OFF)
 """Why a follow-up was put on hold, if it may go on by itself when its rule comes back."""
+_CANCELLED = "cancelled (on_rule_change: cancel)"
+_REBOUND = "going on by the new version (on_rule_change: rebind)"
+_NO_STEP = "put on hold: the new version has no such step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,31 +120,40 @@ def foresee(
 def _becomes(
     one: Waiting, rule: Rule | None, away: Reason | None, began: Rule | None
 ) -> list[tuple[int, str]]:
+    what = _pending(one, rule, began)
     if one.state is not State.ON_HOLD:
-        return [(one.number, "put on hold" if away else _pending(one, rule, began))]
+        return [(one.number, "put on hold" if away else what)]
+    if away is None and what == _CANCELLED:
+        return [(one.number, what)]
     if away or one.reason not in HELD:
         return [(one.number, "still on hold")]
     late = "still on hold: overdue, for a person to release"
-    return [(one.number - one.overdue, "going on again"), (one.overdue, late)]
+    again = what if what in {_REBOUND, _NO_STEP} else "going on again"
+    return [(one.number - one.overdue, again), (one.overdue, late)]
 
 
 def _pending(one: Waiting, rule: Rule | None, began: Rule | None) -> str:
     if rule is None or one.version == rule.version:
         return "going on unchanged"
-    how = change_of(began, one.path)
+    how = change_of(began, one.path, rule)
     if how == "cancel":
-        return "cancelled (on_rule_change: cancel)"
-    if how == "rebind" and began is not None and has_step(rule, one.path, began):
-        return "going on by the new version (on_rule_change: rebind)"
+        return _CANCELLED
     if how == "rebind":
-        return "put on hold: the new version has no such step"
+        return _REBOUND if began and has_step(rule, one.path, began) else _NO_STEP
     return "finishing with the version that it began with"
 
 
-def change_of(began: Rule | None, path: str) -> str:
-    """What the step of a follow-up says about a change of its rule."""
-    step = _step(began, path) if began else None
+def change_of(began: Rule | None, path: str, rule: Rule) -> str:
+    """What the step of a follow-up says about a change of its rule; a new name alone is none."""
+    if began is None or _said(began) == _said(rule):
+        return "keep"
+    step = _step(began, path)
     return step.on_rule_change if step else "keep"
+
+
+def _said(rule: Rule) -> object:
+    named = {"id", "was"}
+    return rule.timezone, {key: value for key, value in rule.source.items() if key not in named}
 
 
 def has_step(rule: Rule, path: str, began: Rule) -> bool:

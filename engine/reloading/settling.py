@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -14,12 +14,12 @@ from engine.deciding.planning import plan_anew
 from engine.deciding.rulebook import Rulebook, followup_at
 from engine.journal import events, later, runs
 from engine.journal import rules as kept
-from engine.journal.later import Waiting
+from engine.journal.later import Bitten, Waiting
 from engine.journal.operations import Op
 from engine.journal.sqlite import SqliteJournal
-from engine.library import Library
+from engine.library import Before, Library
 from engine.model import PlannedRun, Reason, Run, State
-from engine.reloading.report import HELD, Touched, change_of, foresee, has_step
+from engine.reloading.report import Touched, change_of, foresee, has_step
 from engine.rules.model import Rule
 from engine.running.hindsight import unless_settled
 from engine.running.holding import WHY
@@ -29,14 +29,6 @@ _OVERDUE = "it was due while its rule was away; release it, or cancel it"
 _CHANGED = "its rule changed (on_rule_change: cancel)"
 _NO_STEP = "its rule changed, and has no such step any more (on_rule_change: rebind)"
 log = structlog.get_logger("rulewave.reload")
-
-
-@dataclass(frozen=True, slots=True)
-class Away:
-    """Why a rule is away, and how many follow-ups it has."""
-
-    reason: Reason
-    count: int
 
 
 @dataclass(slots=True)
@@ -65,52 +57,46 @@ class Settling:
                 while await self.journal.write(kept.rename(old, rule.id, _RENAMES)) == _RENAMES:
                     continue
 
-    async def settle_clocks(self, before: Mapping[str, str]) -> None:
-        """Clocks that are new or changed begin now: what they would have rung before is no tick.
+    async def clocks(self, book: Rulebook, before: Before) -> Op[None]:
+        """What to write, together with the rules of `book`, so that clocks go by them.
 
+        Clocks that are new or changed begin now: what they would have rung before is no tick.
         `before` maps the ids of the rules that were in force to their versions.
         """
-        book, now = self.library.book, self.clock.now()
-        for id in await self.journal.read(kept.clocks()):
-            rule = book.current(id)
-            if rule is None:
-                await self.journal.write(kept.drop_clock(id))
-            elif rule.clocks and rule.version != before.get(id, rule.version):
-                old = await self.library.version(before[id])
-                if old is None or old.clocks != rule.clocks:
-                    await self.journal.write(kept.set_clock(id, now))
+        known = await self.journal.read(kept.clocks())
+        gone = [id for id in known if book.away(id) is Reason.RULE_GONE]
+        rules = {id: rule for id in known if (rule := book.current(id)) is not None}
+        anew = [rule.id for id, rule in rules.items() if await self._begins(rule, before.get(id))]
+        return _set_clocks(book, gone, anew, self.clock.now())
 
-    async def away(self) -> dict[str, Away]:
-        """The rules that are gone or switched off, and have follow-ups that are still to come."""
+    async def _begins(self, rule: Rule, before: str | None) -> bool:
+        if before in {None, rule.version} or not rule.clocks:
+            return False
+        old = await self.library.version(before or "")
+        return old is None or old.clocks != rule.clocks
+
+    async def hold_and_resume(self) -> tuple[dict[str, Reason], set[str]]:
+        """Put follow-ups of rules that are away on hold, and let those of the others go on.
+
+        The rules that are away and have follow-ups on hold, with the reason; and those of them
+        some of whose follow-ups were not on hold before.
+        """
         book = self.library.book
-        found: dict[str, Away] = {}
+        fresh: set[str] = set()
         id: str | None = ""
         while (id := await self.journal.list(later.next_rule(id or ""))) is not None:
-            if (reason := book.away(id)) is not None:
-                waiting = await self.journal.list(later.count(id, self.clock.now()))
-                if waiting:
-                    found[id] = Away(reason, sum(one.number for one in waiting))
-        return found
-
-    async def hold_and_resume(self, away: Mapping[str, Away]) -> None:
-        """Put follow-ups of rules that are away on hold, and let those of the others go on."""
-        for rule, one in away.items():
-            await self._hold(rule, one.reason)
+            if (away := book.away(id)) is not None and await self._hold(id, away):
+                fresh.add(id)
+        held: dict[str, Reason] = {}
         for rule in await self.journal.list(later.rules_on_hold()):
-            if self.library.book.away(rule) is None:
+            if (away := book.away(rule)) is not None:
+                held[rule] = away
+            else:
                 await self._resume(rule)
+        return held, fresh
 
-    async def held(self) -> frozenset[str]:
-        """The rules that have follow-ups on hold because they were away."""
-        found = []
-        for rule in await self.journal.list(later.rules_on_hold()):
-            waiting = await self.journal.list(later.count(rule, self.clock.now()))
-            if any(one.state is State.ON_HOLD and one.reason in HELD for one in waiting):
-                found.append(rule)
-        return frozenset(found)
-
-    async def _hold(self, rule: str, away: Reason) -> None:
-        await self._bites(
+    async def _hold(self, rule: str, away: Reason) -> int:
+        return await self._bites(
             lambda after: later.hold(rule, after, reason=away.value, message=WHY[away])
         )
 
@@ -119,22 +105,36 @@ class Settling:
         await self._bites(lambda after: later.resume(rule, after, now))
         await self._bites(lambda after: later.mark_overdue(rule, after, now, _OVERDUE))
 
-    async def _bites(self, bite: Callable[[int], Op[int | None]]) -> None:
-        """So small that the intake never waits for long."""
-        after: int | None = 0
-        while after is not None:
-            after = await self.journal.write(bite(after))
+    async def _bites(self, bite: Callable[[int], Op[Bitten]]) -> int:
+        """So small that the intake never waits for long; how many follow-ups there were."""
+        total, after = 0, 0
+        while True:
+            bitten = await self.journal.write(bite(after))
+            total += bitten.number
+            if bitten.place is None:
+                return total
+            after = bitten.place
+
+    async def on_hold(self, rule: str) -> int:
+        """How many follow-ups of a rule are on hold."""
+        waiting = await self.journal.list(later.count(rule, self.clock.now()))
+        return sum(one.number for one in waiting if one.state is State.ON_HOLD)
 
     async def follow_changes(self, ids: Iterable[str]) -> None:
-        """Do with follow-ups of changed rules what their steps say: keep, rebind or cancel."""
+        """Do with follow-ups of changed rules what their steps say: keep, rebind or cancel.
+
+        Those of a rule that is switched off are on hold, and change when it is back.
+        """
         for id in ids:
-            rule = self.library.book.current(id)
+            rule = self.library.book.by_id.get(id)
+            if rule is None or self.library.book.away(id) is not None:
+                continue
             waiting = await self.journal.list(later.count(id, self.clock.now()))
             for version in {one.version for one in waiting}:
                 began = await self.library.version(version)
-                if rule is None or began is None or version == rule.version:
+                if began is None or version == rule.version:
                     continue
-                if any(change_of(began, one.path) != "keep" for one in waiting):
+                if any(change_of(began, one.path, rule) != "keep" for one in waiting):
                     await self._follow(rule, began)
 
     async def _follow(self, rule: Rule, began: Rule) -> None:
@@ -142,19 +142,11 @@ class Settling:
         while after is not None:
             wanted = later.of_version(rule.id, began.version, after)
             found, after = await self.journal.list(wanted)
-            for run in found:
-                match change_of(began, run.path):
-                    case "cancel":
-                        await self._cancel(run)
-                    case "rebind":
-                        await self._rebind(run, rule, began)
-
-    async def _cancel(self, run: Run) -> None:
-        cancel = runs.cancel(
-            run.id, by=None, reason=Reason.RULE_CHANGED.value, message=_CHANGED,
-            now=self.clock.now(),
-        )  # fmt: skip
-        await self.journal.write(cancel)
+            how = [(run, change_of(began, run.path, rule)) for run in found]
+            cancelled = [run.id for run, change in how if change == "cancel"]
+            await self.journal.write(_cancel(cancelled, self.clock.now()))
+            for run in [run for run, change in how if change == "rebind"]:
+                await self._rebind(run, rule, began)
 
     async def _rebind(self, run: Run, rule: Rule, began: Rule) -> None:
         """Tie a follow-up that has not begun to the newest version; the decider keeps still."""
@@ -174,6 +166,22 @@ class Settling:
                 self.journal, self.library, self.clock, rule, facts, [anew]
             )
             await self.journal.write(_rebound(planned, self.clock.now()))
+
+
+def _set_clocks(book: Rulebook, gone: Sequence[str], anew: Sequence[str], now: int) -> Op[None]:
+    for id in gone:
+        yield from kept.drop_clock(id)
+    for rule in book.ruleset.rules:
+        for old in rule.was:
+            yield from kept.rename_clock(old, rule.id)
+    for id in anew:
+        yield from kept.set_clock(id, now)
+
+
+def _cancel(ids: Sequence[str], now: int) -> Op[None]:
+    reason = Reason.RULE_CHANGED.value
+    for id in ids:
+        yield from runs.cancel(id, by=None, reason=reason, message=_CHANGED, now=now)
 
 
 def _rebound(planned: PlannedRun, now: int) -> Op[bool]:

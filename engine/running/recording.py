@@ -47,7 +47,7 @@ def record(change: Change, enqueue: Enqueue, now: int) -> Op[list[Run]]:
         return []
     children = [] if after.state is State.CANCELLED else change.children
     fresh = yield from runs.add(
-        replace(child, run=handed_over(child.run, now)) for child in children
+        replace(child, run=handed_over(_of_same_name(child.run, known), now)) for child in children
     )
     due = [run for run in (after, *fresh) if run.state is State.QUEUED]
     yield from enqueue(DueRun(r.id, r.lane, r.priority, r.cursor, r.attempt) for r in due)
@@ -67,6 +67,11 @@ def hand_over(enqueue: Enqueue, now: int, most: int) -> Op[int]:
     due = yield from runs.take_due(now, most)
     yield from enqueue(due)
     return len(due)
+
+
+def _of_same_name(child: Run, parent: Run | None) -> Run:
+    """Its rule may have been renamed since the run was taken in hand."""
+    return replace(child, rule=parent.rule, named=parent.named) if parent else child
 
 
 def _end_step(run: str, ended: Ended, now: int) -> Op[None]:

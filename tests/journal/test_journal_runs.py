@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -224,6 +225,29 @@ def test_a_backlog_is_looked_at_once_however_many_runs_are_due(opened: Ledger) -
     due = opened.rows("explain query plan " + _text("due_runs", now=NOW, most=500))
     assert [step[3] for step in due if "CORRELATED" in step[3]] == []
     assert [step[3] for step in due if "events_waiting" in step[3]] != []
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("next_due", "runs_due"),
+        ("due_runs", "runs_due (due<?)"),
+        ("next_rule_with_later", "runs_later (rule>?)"),
+        ("count_later", "runs_later (rule=?)"),
+        ("hold_later", "runs_later (rule=? AND seq>?)"),
+        ("later_of_version", "runs_later (rule=? AND seq>?)"),
+        ("resume_later", "runs_state (state=? AND seq>?)"),
+        ("mark_overdue", "runs_state (state=? AND seq>?)"),
+        ("rename_runs", "runs_rule (rule=?)"),
+        ("may_go", "runs_arrived (arrived=?)"),
+    ],
+)
+def test_what_waits_for_later_is_found_whatever_else_waits(
+    opened: Ledger, name: str, index: str
+) -> None:
+    text = re.sub(r":\w+", "0", load_statements("sqlite")[name])
+    steps = [step[3] for step in opened.rows(f"explain query plan {text}")]
+    assert any(step.endswith(f" INDEX {index}") for step in steps), steps
 
 
 def _text(name: str, **values: int) -> str:

@@ -259,14 +259,16 @@ WHERE state in ('pending', 'on hold') AND runs.rule = $1 AND runs.path != '' AND
 -- name: rename_runs (heir, of, most)
 UPDATE runs SET rule=$1, named=CASE WHEN (runs.named = '') THEN runs.rule ELSE runs.named END WHERE runs.seq IN (SELECT runs.seq 
 FROM runs 
-WHERE runs.rule = $2 ORDER BY runs.seq 
+WHERE runs.rule = $2 AND NOT (EXISTS (SELECT * 
+FROM runs AS theirs 
+WHERE theirs.origin = runs.origin AND theirs.rule = $1 AND theirs.path = runs.path AND theirs.generation = runs.generation)) ORDER BY runs.seq 
  LIMIT $3) RETURNING runs.id
 
 -- name: rebind_run (version, due, lane, watched, message, arrived, met, run)
 UPDATE runs SET version=$1, due=$2, lane=$3, watched=$4, message=$5, arrived=$6, met=$7 WHERE runs.id = $8 AND state in ('pending', 'on hold') AND runs.attempt = 0 AND runs.cursor = 0 RETURNING runs.id
 
 -- name: hold_run (reason, message, run)
-UPDATE runs SET state='on hold', reason=$1, message=$2 WHERE runs.id = $3 AND runs.state = 'pending' RETURNING runs.id
+UPDATE runs SET state='on hold', reason=$1, message=$2 WHERE runs.id = $3 AND runs.state = 'pending' AND runs.released = 0 RETURNING runs.id
 
 -- name: release_run (now, run)
 UPDATE runs SET state='pending', due=CASE WHEN (runs.due < $1) THEN $1 ELSE runs.due END, delayed=1, reason=NULL, message=NULL, released=1 WHERE runs.id = $2 AND runs.state = 'on hold' RETURNING runs.id

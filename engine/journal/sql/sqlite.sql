@@ -92,12 +92,12 @@ WHERE runs.id = :id
 
 -- name: next_due ()
 SELECT min(runs.due) AS due 
-FROM runs 
+FROM runs INDEXED BY runs_due 
 WHERE runs.state = 'pending'
 
 -- name: due_runs (now, most)
 SELECT runs.id, runs.lane, runs.priority, runs.attempt, runs.cursor 
-FROM runs 
+FROM runs INDEXED BY runs_due 
 WHERE runs.state = 'pending' AND runs.due <= :now AND (runs.watched = 0 OR runs.due < coalesce((SELECT min(events.stored) AS min_1 
 FROM events 
 WHERE events.decided IS NULL), :now + 1)) ORDER BY runs.due
@@ -219,12 +219,12 @@ DELETE FROM clocks WHERE clocks.rule = :of
 
 -- name: next_rule_with_later (after)
 SELECT min(runs.rule) AS rule 
-FROM runs 
+FROM runs INDEXED BY runs_later 
 WHERE state in ('pending', 'on hold') AND runs.rule > :after
 
 -- name: count_later (now, of)
 SELECT runs.version, runs.path, runs.state, runs.reason, count(*) AS number, sum(CASE WHEN (runs.due <= :now) THEN 1 ELSE 0 END) AS overdue 
-FROM runs 
+FROM runs INDEXED BY runs_later 
 WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' GROUP BY runs.version, runs.path, runs.state, runs.reason
 
 -- name: rules_on_hold ()
@@ -234,39 +234,41 @@ WHERE runs.state = 'on hold'
 
 -- name: hold_later (reason, message, of, after, most)
 UPDATE runs SET state='on hold', reason=:reason, message=:message WHERE runs.seq IN (SELECT runs.seq 
-FROM runs 
+FROM runs INDEXED BY runs_later 
 WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.seq > :after AND runs.state = 'pending' AND runs.released = 0 AND runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' ORDER BY runs.seq
  LIMIT :most) RETURNING seq
 
 -- name: resume_later (of, after, now, most)
 UPDATE runs SET state='pending', reason=NULL, message=NULL WHERE runs.seq IN (SELECT runs.seq 
-FROM runs 
+FROM runs INDEXED BY runs_state 
 WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.seq > :after AND runs.state = 'on hold' AND runs.reason IN ('rule_gone', 'rule_off') AND runs.due > :now ORDER BY runs.seq
  LIMIT :most) RETURNING seq
 
 -- name: mark_overdue (message, of, after, now, most)
 UPDATE runs SET reason='overdue', message=:message WHERE runs.seq IN (SELECT runs.seq 
-FROM runs 
+FROM runs INDEXED BY runs_state 
 WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.seq > :after AND runs.state = 'on hold' AND runs.reason IN ('rule_gone', 'rule_off') AND runs.due <= :now ORDER BY runs.seq
  LIMIT :most) RETURNING seq
 
 -- name: later_of_version (of, version, after, most)
 SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released 
-FROM runs 
+FROM runs INDEXED BY runs_later 
 WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND runs.version = :version AND runs.seq > :after ORDER BY runs.seq
  LIMIT :most
 
 -- name: rename_runs (heir, of, most)
 UPDATE runs SET rule=:heir, named=CASE WHEN (runs.named = '') THEN runs.rule ELSE runs.named END WHERE runs.seq IN (SELECT runs.seq 
 FROM runs 
-WHERE runs.rule = :of ORDER BY runs.seq
+WHERE runs.rule = :of AND NOT (EXISTS (SELECT * 
+FROM runs AS theirs 
+WHERE theirs.origin = runs.origin AND theirs.rule = :heir AND theirs.path = runs.path AND theirs.generation = runs.generation)) ORDER BY runs.seq
  LIMIT :most) RETURNING id
 
 -- name: rebind_run (version, due, lane, watched, message, arrived, met, run)
 UPDATE runs SET version=:version, due=:due, lane=:lane, watched=:watched, message=:message, arrived=:arrived, met=:met WHERE runs.id = :run AND state in ('pending', 'on hold') AND runs.attempt = 0 AND runs.cursor = 0 RETURNING id
 
 -- name: hold_run (reason, message, run)
-UPDATE runs SET state='on hold', reason=:reason, message=:message WHERE runs.id = :run AND runs.state = 'pending' RETURNING id
+UPDATE runs SET state='on hold', reason=:reason, message=:message WHERE runs.id = :run AND runs.state = 'pending' AND runs.released = 0 RETURNING id
 
 -- name: release_run (now, run)
 UPDATE runs SET state='pending', due=CASE WHEN (runs.due < :now) THEN :now ELSE runs.due END, delayed=1, reason=NULL, message=NULL, released=1 WHERE runs.id = :run AND runs.state = 'on hold' RETURNING id
