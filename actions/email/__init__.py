@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
@@ -152,7 +153,7 @@ class _Delivery:
         except TimeoutError as error:
             raise self._lost("no answer in time", Reason.TIMEOUT) from error
         except OSError as error:
-            raise self._lost(printable(str(error)), Reason.CONNECTION) from error
+            raise self._lost(_happened(error), Reason.CONNECTION) from error
         except (SMTPException, ValueError) as error:
             raise ActionFailed(
                 f"{self.host} cannot be used: {printable(str(error))}", reason=Reason.REFUSED
@@ -180,3 +181,13 @@ class _Delivery:
 def _said(error: SMTPResponseException) -> str:
     """What the server said, on one line."""
     return printable(f"{error.code} {error.message}")
+
+
+def _happened(error: OSError) -> str:
+    """What went wrong on the way, in the system's own words where it has some."""
+    cause = error.__cause__
+    known = error if error.errno else cause if isinstance(cause, OSError) else None
+    # Those of TLS and of name resolution say more in their text than by their number.
+    plain = known is not None and type(known) in {OSError, ConnectionRefusedError}
+    said = os.strerror(known.errno) if plain and known and known.errno else ""
+    return said or printable(str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,9 @@ _KINDS = (("added", "added"), ("changed", "changed"), ("removed", "removed"))
 
 
 def reload(
+    draft: Annotated[
+        Path | None, typer.Argument(help="With --plan: other rules in place of the daemon's own.")
+    ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Tell what would change; do nothing.")
     ] = False,
@@ -22,7 +26,9 @@ def reload(
     database: Database = None,
 ) -> None:
     """Have the daemon read its rules anew. Exit 1 where something in them is wrong."""
-    wish = {"plan": "yes" if plan else None}
+    if draft is not None and not plan:
+        raise typer.BadParameter("a draft is only planned with: write --plan", param_hint="DRAFT")
+    wish = {"plan": "yes" if plan else None, "draft": draft and draft.absolute()}
     report = ask("rules", "reload", wish, database, alone="its next start reads the rules")
     if as_json:
         print_json(report)

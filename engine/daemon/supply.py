@@ -32,8 +32,8 @@ def reading_of(rules: Path, actions: Registry, secrets: Secrets) -> Reading:
         }
         return {name: spec for name, spec in found.items() if spec is not None}
 
-    def read(last: RuleSet | None) -> Loaded:
-        return load(rules, actions=actions, secrets=secrets, last=last)
+    def read(last: RuleSet | None, path: Path | None) -> Loaded:
+        return load(path or rules, actions=actions, secrets=secrets, last=last)
 
     return Reading(read, connections, partial(stamp, rules))
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -39,12 +40,13 @@ class Reading:
     """Where rules come from; both block, and are called in a thread.
 
     Attributes:
-        load: reads and compiles; a broken connection or var is taken from the rule set given.
+        load: reads and compiles; a broken connection or var is taken from the rule set given. With
+            a path it reads what lies there in place of the rules.
         connections: compiles connections as the journal has them.
         stamp: what changes with whatever `load` reads.
     """
 
-    load: Callable[[RuleSet | None], Loaded]
+    load: Callable[[RuleSet | None, Path | None], Loaded]
     connections: Callable[[Mapping[str, Any]], dict[str, ConnectionSpec]]
     stamp: Callable[[], Stamp] = tuple
 
@@ -109,14 +111,12 @@ class Reloader:
         self._unsettled = frozenset()
         self._before = {rule.id: rule.version for rule in ruleset.rules}
 
-    async def plan(self) -> Report:
-        """What a reload would do; nothing is changed."""
+    async def plan(self, draft: Path | None = None) -> Report:
+        """What a reload would do, or what the rules of a draft would; nothing is changed."""
         async with self._lock:
-            seen = self.seen
-            try:
-                return await self._report(await self._read(), planned=True)
-            finally:
-                self.seen = seen  # it is still to be read in earnest
+            last = self._last_good()
+            standing = stand(await self._compile(last, draft), last)
+            return await self._report(standing, planned=True)
 
     async def reload(self) -> Report:
         """Read the rules anew, and put in force what can be; raises JournalUnavailable.
@@ -154,15 +154,21 @@ class Reloader:
         return report
 
     async def _read(self) -> Standing:
-        """In a thread: the intake goes on meanwhile."""
-        last = self.library.book.ruleset if self.standing.decides else None
+        last = self._last_good()
         return stand(await self._load(last), last)
+
+    def _last_good(self) -> RuleSet | None:
+        return self.library.book.ruleset if self.standing.decides else None
 
     async def _load(self, last: RuleSet | None) -> Loaded:
         # Stamped before: what is written meanwhile is read once more.
         self.seen = await asyncio.to_thread(self.reading.stamp)
+        return await self._compile(last)
+
+    async def _compile(self, last: RuleSet | None, path: Path | None = None) -> Loaded:
+        """In a thread: the intake goes on meanwhile."""
         with _gently():
-            return await asyncio.to_thread(self.reading.load, last)
+            return await asyncio.to_thread(self.reading.load, last, path)
 
     async def _report(self, standing: Standing, *, planned: bool) -> Report:
         old = self.library.book.ruleset

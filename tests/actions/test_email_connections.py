@@ -7,6 +7,7 @@ import ssl
 
 import pytest
 from email_tries import call_to, params, refusal, scripted, server_at, started, verdict
+from http_servers import free_port
 from smtp_servers import mail_server, scripted_server
 
 from actions.email import Email
@@ -50,6 +51,16 @@ def test_a_certificate_that_cannot_be_verified_stops_everything(
                 assert verdict(error) == ("connection", True, False)
                 assert "certificate verify failed" in error.message
             assert not mailbox.logins
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_is_not_there_is_told_in_few_words() -> None:
+    async def scenario() -> None:
+        async with started() as action:
+            error = await refusal(action, call_to(free_port(), host="127.0.0.1", tls="none"))
+            assert verdict(error) == ("connection", True, False)
+            assert error.message == "127.0.0.1: Connection refused"
 
     asyncio.run(scenario())
 

@@ -78,6 +78,15 @@ def test_a_fault_beside_the_rules_is_told_and_does_not_stop_them(daemon: Daemon)
     assert done.out.endswith("3 rules in force\n")
 
 
+def test_a_draft_is_planned_with_and_never_put_in_force(daemon: Daemon) -> None:
+    (daemon.folder / "draft.yaml").write_text(OTHER, "utf-8")
+    done = daemon.call("reload", "--plan", "draft.yaml")
+    assert done.code == 0
+    assert "renamed: greet is now welcome" in done.out
+    assert daemon.call("reload", "draft.yaml").code == 2
+    assert daemon.call("reload", "--json").json["rules"] == 3
+
+
 def test_without_a_daemon_there_is_nothing_to_reload(tmp_path: Path) -> None:
     done = Place(tmp_path).call("reload")
     assert (done.code, done.out) == (1, "")

@@ -52,7 +52,7 @@ async def test_a_reading_that_fails_leaves_the_interpreter_as_it_was(
 ) -> None:
     seen: list[tuple[float, bool]] = []
 
-    def fails(_: RuleSet | None) -> Loaded:
+    def fails(_last: RuleSet | None, _path: Path | None) -> Loaded:
         seen.append((sys.getswitchinterval(), gc.isenabled()))
         raise MemoryError
 

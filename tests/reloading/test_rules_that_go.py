@@ -310,6 +310,22 @@ async def test_a_plan_tells_the_same_and_changes_nothing(tmp_path: Path) -> None
         assert done["followups"] == [{"rule": "r", "count": 1, "what": "put on hold"}]
 
 
+async def test_a_draft_is_planned_with_and_the_daemons_own_rules_stay(tmp_path: Path) -> None:
+    draft = tmp_path / "draft.yaml"
+    async with open_bench(tmp_path, RULE) as bench:
+        await planned(bench)
+        draft.write_text("version: 1\nrules:\n" + OTHER)
+        params = {"plan": "yes", "draft": str(draft)}
+        told = await bench.desk.ask("rules", "reload", params)
+        assert (told["added"], told["removed"], told["planned"]) == (["other"], ["r"], True)
+        assert told["followups"] == [{"rule": "r", "count": 1, "what": "put on hold"}]
+        assert not (await bench.reload(RULE)).changes
+        draft.unlink()
+        told = await bench.desk.ask("rules", "reload", params)
+        assert not told["ok"]
+        assert "draft.yaml" in told["problems"][0]["file"]
+
+
 async def test_a_changed_rule_lets_its_follow_ups_finish_as_they_began(tmp_path: Path) -> None:
     async with open_bench(tmp_path, RULE) as bench:
         await planned(bench)
