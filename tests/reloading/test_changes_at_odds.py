@@ -12,7 +12,9 @@ from reloading.test_interrupted_reloads import OTHER, anew, planned, rule, stand
 from reloading.test_last_good import own
 from running.bench import open_bench
 
+from engine.journal import later
 from engine.journal.rules import clocks as known_clocks
+from engine.reloading import settling
 from engine.running.clocks import Clocks
 
 pytestmark = pytest.mark.anyio
@@ -229,6 +231,34 @@ async def test_what_a_person_released_is_not_held_again_for_the_next_edit(
         await bench.reload(STEP_GONE.replace("none", "nothing"))
         await bench.until("2h")
         assert bench.texts == ["r"]
+
+
+@pytest.mark.parametrize(
+    ("new", "how", "stands"),
+    [
+        (OTHER, "keep", {("r", "on hold", "rule_gone")}),
+        (anew(rule("r")), "cancel", {("r", "cancelled", "rule_changed")}),
+        (anew(rule("r")), "rebind", {("r", "pending", None)}),
+        (anew(renamed(rule("r"), "s")), "cancel", {("s", "cancelled", "rule_changed")}),
+    ],
+)
+async def test_of_very_many_follow_ups_none_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new: str, how: str, stands: set[Any]
+) -> None:
+    monkeypatch.setattr(later, "BITE", 2)
+    monkeypatch.setattr(settling, "_RENAMES", 3)
+    async with planned(tmp_path, rule("r", how)) as bench:
+        for number in range(6):
+            await bench.event("user.expired", username=f"user{number}")
+        await bench.settle()
+        before = {run.version for run in await bench.runs() if run.path}
+        await bench.reload(new)
+        assert set(await standing(bench)) == stands
+        after = {run.version for run in await bench.runs() if run.path}
+        assert (len(after), after != before) == (1, how == "rebind")
+        (name,) = {run.rule for run in await bench.runs()}
+        await bench.reload(rule(name, how))
+        assert {state for _, state, _ in await standing(bench)} <= {"pending", "cancelled"}
 
 
 async def test_older_versions_are_compiled_again_rather_than_kept_for_ever(
