@@ -127,9 +127,14 @@ class Reloader:
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
 
-    async def rest(self) -> None:
-        """Wait for what is under way."""
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+    async def rest(self, patience: float | None = None) -> None:
+        """Wait for what is under way; what takes longer (s) is cut off: the next start does it."""
+        under_way = {*self._under_way}
+        if under_way:
+            await asyncio.wait(under_way, timeout=patience)
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _whole(self) -> Report:
         async with self._lock:

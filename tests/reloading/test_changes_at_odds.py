@@ -41,7 +41,8 @@ async def test_two_rules_that_become_one_keep_what_each_had(tmp_path: Path) -> N
         await bench.event("user.expired", username="ben")
         await bench.settle()
         joined = rule("other-one").replace("id: other-one\n", "id: other-one\n    was: r\n")
-        await bench.reload(joined)
+        changes = (await bench.reload(joined)).changes
+        assert (changes.removed, changes.renamed) == (("r",), {})
         clock = bench.clock
     async with open_bench(tmp_path, joined, clock=clock) as bench:
         await bench.until("2h")
@@ -200,6 +201,28 @@ async def test_that_follow_ups_are_on_hold_is_not_told_again_for_every_other_edi
         bench.clock.move(1)
         await bench.reload(OTHER)
         assert len(await own(bench, "rulewave.on_hold")) == 2
+
+
+async def test_what_a_person_released_is_not_counted_as_on_hold(tmp_path: Path) -> None:
+    async with planned(tmp_path, rule("r")) as bench:
+        await bench.reload(OTHER)
+        await bench.desk.ask("followups", "release", {"rule": "r"})
+        await bench.reload(rule("r"))
+        await bench.event("user.expired", username="ben")
+        await bench.settle()
+        bench.clock.move(1)
+        await bench.reload(OTHER)
+        assert [data["count"] for data in await own(bench, "rulewave.on_hold")] == [1, 1]
+        await bench.until("2h")
+        assert bench.texts == ["r"]
+
+
+async def test_an_edit_of_a_rule_that_is_off_leaves_its_follow_ups_on_hold(tmp_path: Path) -> None:
+    async with planned(tmp_path, rule("r", "cancel")) as bench:
+        await bench.reload(off(rule("r", "cancel")))
+        (touched,) = (await bench.reload(off(anew(rule("r", "cancel"))))).touched
+        assert touched.what == "still on hold"
+        assert await standing(bench) == [("r", "on hold", "rule_off")]
 
 
 async def test_what_is_put_on_hold_later_is_told_although_its_rule_went_earlier(
