@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any, Protocol
 
 from engine.clock import Clock
@@ -17,7 +16,6 @@ from engine.rules.expressions import Expression
 from engine.rules.model import ActionStep, AfterStep, Per, Rule, RuleSet
 
 Stored = Mapping[str, Any]
-Before = Mapping[str, str | None]
 _MOST_OLDER = 1000
 """Older versions that are kept compiled; others are compiled once more when a run needs them."""
 
@@ -124,14 +122,14 @@ def _per(text: str) -> Per:
 
 
 def keep(
-    ruleset: RuleSet, now: int, known: Container[str] = (), unsettled: Before = MappingProxyType({})
+    ruleset: RuleSet, now: int, known: Container[str] = (), unsettled: Iterable[str] = ()
 ) -> Op[None]:
     """Keep a rule set and its rules: runs and decision records name them by their hashes.
 
     Args:
         known: versions that the journal has already: a reload writes what is new.
-        unsettled: ids of rules whose follow-ups are still to be settled, with the version that
-            was in force when they last were, or None.
+        unsettled: ids of rules that came, went or changed, and whose follow-ups are still to be
+            settled.
     """
     for rule in ruleset.rules:
         if rule.version in known:
@@ -143,10 +141,10 @@ def keep(
 
 def note_settled(ruleset: RuleSet, now: int) -> Op[None]:
     """Note that nothing of a rule set is still to be settled."""
-    yield from kept.keep_ruleset(ruleset.hash, _content(ruleset, {}), now)
+    yield from kept.keep_ruleset(ruleset.hash, _content(ruleset, ()), now)
 
 
-def _content(ruleset: RuleSet, unsettled: Before) -> dict[str, Any]:
+def _content(ruleset: RuleSet, unsettled: Iterable[str]) -> dict[str, Any]:
     return {
         "rules": [rule.version for rule in ruleset.rules],
         "vars": ruleset.vars,
@@ -154,7 +152,7 @@ def _content(ruleset: RuleSet, unsettled: Before) -> dict[str, Any]:
         "keep_fields": sorted(ruleset.keep_fields),
         "connections": _storable(ruleset, retired=False),
         "retired": _storable(ruleset, retired=True),
-        "unsettled": dict(unsettled),
+        "unsettled": sorted(unsettled),
     }
 
 

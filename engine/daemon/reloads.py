@@ -16,6 +16,7 @@ from engine.reloading.reloader import Reloader
 from engine.reloading.watching import Watching
 
 _AGAIN_SECONDS = 1.0
+_PATIENCE_SECONDS = 2.0
 log = structlog.get_logger("rulewave.reload")
 
 
@@ -32,8 +33,8 @@ async def reloads(reloader: Reloader, rules: Path, stopping: asyncio.Event) -> A
     finally:
         stopping.set()
         loop.remove_signal_handler(signal.SIGHUP)
+        await reloader.rest(_PATIENCE_SECONDS)
         await asyncio.gather(*tasks)
-        await reloader.rest()
 
 
 @dataclass(slots=True)
@@ -62,6 +63,9 @@ class Reloads:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.stopping.wait(), _AGAIN_SECONDS)
             self.wish()
+        except asyncio.CancelledError:
+            if not self.stopping.is_set():  # else it was too long for the stop to wait for
+                raise
         except Exception:  # ours; the rules in force stay
             log.exception("rules.reload_failed")
 

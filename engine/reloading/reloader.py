@@ -5,7 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import Awaitable, Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Container,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +29,7 @@ from engine.journal import rules as kept
 from engine.journal.operations import Op
 from engine.journal.rules import InForce
 from engine.journal.sqlite import SqliteJournal
-from engine.library import Before, Library, keep, note_settled
+from engine.library import Library, keep, note_settled
 from engine.model import Event, Reason
 from engine.reloading.report import Report, compare, is_kept
 from engine.reloading.settling import Settling
@@ -62,6 +70,8 @@ class Reloader:
         around: a reload goes on inside of it.
         standing: what came of the last reading.
         seen: the stamp of what was read last.
+        _before: rule id → version of what is in force; None where nothing ever was.
+        _unsettled: ids of rules that came, went or changed since all was settled last.
     """
 
     reading: Reading
@@ -91,8 +101,8 @@ class Reloader:
             last = await self._last(content, with_rules=bool(loaded.errors))
             if loaded.errors:
                 loaded = await self._load(last)
-        if content is not None:
-            await self._take_up(content, loaded)
+            self._before = await self._versions(content, loaded)
+            self._unsettled = frozenset(content.get("unsettled", ()))
         await self._take(stand(loaded, last))
 
     async def settle(self) -> None:
@@ -109,7 +119,6 @@ class Reloader:
         if self._unsettled:
             await self.journal.write(note_settled(ruleset, self.clock.now()))
         self._unsettled = frozenset()
-        self._before = {rule.id: rule.version for rule in ruleset.rules}
 
     async def plan(self, draft: Path | None = None) -> Report:
         """What a reload would do, or what the rules of a draft would; nothing is changed."""
@@ -128,9 +137,14 @@ class Reloader:
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
 
-    async def rest(self) -> None:
-        """Wait for what is under way."""
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+    async def rest(self, patience: float | None = None) -> None:
+        """Wait for what is under way; what takes longer (s) is cut off: the next start does it."""
+        under_way = {*self._under_way}
+        if under_way:
+            await asyncio.wait(under_way, timeout=patience)
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _whole(self) -> Report:
         async with self._lock:
@@ -185,22 +199,16 @@ class Reloader:
         before, book = self._before, Rulebook(standing.ruleset)
         if before is not None:
             self._unsettled |= _differing(before, book)
-        unsettled = {id: (before or {}).get(id) for id in self._unsettled}
         settling = Settling(self.journal, self.library, self.clock)
         known = self.library.book.by_version
         async with self.journal.deciding:  # no decision by the old rules comes after the swap
             clocks = await settling.clocks(book, before or {})
-            note = _note(standing, self.clock.now(), known, unsettled, clocks)
+            note = _note(standing, self.clock.now(), known, self._unsettled, clocks)
             await self.journal.write(note)
             self.library.swap(standing.ruleset)
         self.standing = standing
-
-    async def _take_up(self, content: Mapping[str, Any], loaded: Loaded) -> None:
-        """What was in force in an earlier life, as it was when all was settled last."""
-        unsettled: Before = content.get("unsettled", {})
-        found = {**await self._versions(content, loaded), **unsettled}
-        self._before = {id: hash for id, hash in found.items() if hash is not None}
-        self._unsettled = frozenset(unsettled)
+        if standing.decides:
+            self._before = _versions_of(book)
 
     async def _content(self, in_force: InForce | None) -> dict[str, Any] | None:
         if in_force is None:
@@ -273,12 +281,16 @@ def _gently() -> Iterator[None]:
 
 def _differing(before: Mapping[str, str], book: Rulebook) -> set[str]:
     """The ids of rules that came, went or changed."""
-    now = {id: rule.version for id, rule in book.by_id.items()}
+    now = _versions_of(book)
     return {id for id in {*before, *now} if before.get(id) != now.get(id)}
 
 
+def _versions_of(book: Rulebook) -> dict[str, str]:
+    return {id: rule.version for id, rule in book.by_id.items()}
+
+
 def _note(
-    standing: Standing, now: int, known: Container[str], unsettled: Before, clocks: Op[None]
+    standing: Standing, now: int, known: Container[str], unsettled: Iterable[str], clocks: Op[None]
 ) -> Op[None]:
     """Keep the rules, and note that they are in force; what was broken before stays as old."""
     if not standing.decides:

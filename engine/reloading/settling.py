@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -17,7 +17,7 @@ from engine.journal import rules as kept
 from engine.journal.later import Bitten, Waiting
 from engine.journal.operations import Op
 from engine.journal.sqlite import SqliteJournal
-from engine.library import Before, Library
+from engine.library import Library
 from engine.model import PlannedRun, Reason, Run, State
 from engine.reloading.report import Touched, change_of, foresee, has_step
 from engine.rules.model import Rule
@@ -57,7 +57,7 @@ class Settling:
                 while await self.journal.write(kept.rename(old, rule.id, _RENAMES)) == _RENAMES:
                     continue
 
-    async def clocks(self, book: Rulebook, before: Before) -> Op[None]:
+    async def clocks(self, book: Rulebook, before: Mapping[str, str]) -> Op[None]:
         """What to write, together with the rules of `book`, so that clocks go by them.
 
         Clocks that are new or changed begin now: what they would have rung before is no tick.

@@ -170,3 +170,24 @@ def test_without_its_journal_a_reload_leaves_the_rules_and_tries_again(tmp_path:
         await running_wishes
 
     tell(Site(tmp_path), story)
+
+
+def test_a_stop_does_not_wait_for_a_reload_that_takes_long(tmp_path: Path) -> None:
+    begun: list[object] = []
+
+    async def story(running: Running) -> None:
+        engine = running.engine
+
+        async def slow(op: object) -> object:  # as with a million follow-ups to look through
+            begun.append(op)
+            op.close()  # type: ignore[attr-defined]
+            await asyncio.Event().wait()
+            return None
+
+        engine.journal.list = slow  # type: ignore[method-assign, assignment]
+        (tmp_path / "rules.yaml").write_text(SHOUT)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await until(lambda: begun)
+
+    tell(Site(tmp_path), story)
+    assert begun

@@ -12,7 +12,9 @@ from reloading.test_interrupted_reloads import OTHER, anew, planned, rule, stand
 from reloading.test_last_good import own
 from running.bench import open_bench
 
+from engine.journal import later
 from engine.journal.rules import clocks as known_clocks
+from engine.reloading import settling
 from engine.running.clocks import Clocks
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +41,8 @@ async def test_two_rules_that_become_one_keep_what_each_had(tmp_path: Path) -> N
         await bench.event("user.expired", username="ben")
         await bench.settle()
         joined = rule("other-one").replace("id: other-one\n", "id: other-one\n    was: r\n")
-        await bench.reload(joined)
+        changes = (await bench.reload(joined)).changes
+        assert (changes.removed, changes.renamed) == (("r",), {})
         clock = bench.clock
     async with open_bench(tmp_path, joined, clock=clock) as bench:
         await bench.until("2h")
@@ -200,6 +203,28 @@ async def test_that_follow_ups_are_on_hold_is_not_told_again_for_every_other_edi
         assert len(await own(bench, "rulewave.on_hold")) == 2
 
 
+async def test_what_a_person_released_is_not_counted_as_on_hold(tmp_path: Path) -> None:
+    async with planned(tmp_path, rule("r")) as bench:
+        await bench.reload(OTHER)
+        await bench.desk.ask("followups", "release", {"rule": "r"})
+        await bench.reload(rule("r"))
+        await bench.event("user.expired", username="ben")
+        await bench.settle()
+        bench.clock.move(1)
+        await bench.reload(OTHER)
+        assert [data["count"] for data in await own(bench, "rulewave.on_hold")] == [1, 1]
+        await bench.until("2h")
+        assert bench.texts == ["r"]
+
+
+async def test_an_edit_of_a_rule_that_is_off_leaves_its_follow_ups_on_hold(tmp_path: Path) -> None:
+    async with planned(tmp_path, rule("r", "cancel")) as bench:
+        await bench.reload(off(rule("r", "cancel")))
+        (touched,) = (await bench.reload(off(anew(rule("r", "cancel"))))).touched
+        assert touched.what == "still on hold"
+        assert await standing(bench) == [("r", "on hold", "rule_off")]
+
+
 async def test_what_is_put_on_hold_later_is_told_although_its_rule_went_earlier(
     tmp_path: Path,
 ) -> None:
@@ -229,6 +254,34 @@ async def test_what_a_person_released_is_not_held_again_for_the_next_edit(
         await bench.reload(STEP_GONE.replace("none", "nothing"))
         await bench.until("2h")
         assert bench.texts == ["r"]
+
+
+@pytest.mark.parametrize(
+    ("new", "how", "stands"),
+    [
+        (OTHER, "keep", {("r", "on hold", "rule_gone")}),
+        (anew(rule("r")), "cancel", {("r", "cancelled", "rule_changed")}),
+        (anew(rule("r")), "rebind", {("r", "pending", None)}),
+        (anew(renamed(rule("r"), "s")), "cancel", {("s", "cancelled", "rule_changed")}),
+    ],
+)
+async def test_of_very_many_follow_ups_none_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new: str, how: str, stands: set[Any]
+) -> None:
+    monkeypatch.setattr(later, "BITE", 2)
+    monkeypatch.setattr(settling, "_RENAMES", 3)
+    async with planned(tmp_path, rule("r", how)) as bench:
+        for number in range(6):
+            await bench.event("user.expired", username=f"user{number}")
+        await bench.settle()
+        before = {run.version for run in await bench.runs() if run.path}
+        await bench.reload(new)
+        assert set(await standing(bench)) == stands
+        after = {run.version for run in await bench.runs() if run.path}
+        assert (len(after), after != before) == (1, how == "rebind")
+        (name,) = {run.rule for run in await bench.runs()}
+        await bench.reload(rule(name, how))
+        assert {state for _, state, _ in await standing(bench)} <= {"pending", "cancelled"}
 
 
 async def test_older_versions_are_compiled_again_rather_than_kept_for_ever(

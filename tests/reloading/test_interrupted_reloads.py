@@ -150,6 +150,8 @@ async def test_a_rule_that_returns_to_an_empty_file_is_settled_like_any_other(
 ) -> None:
     async with planned(tmp_path, rule("r", "cancel")) as bench:
         await bench.reload("version: 1\nrules: []\n")
+        assert bench.reloader.standing.decides
+        assert await standing(bench) == [("r", "on hold", "rule_gone")]
         await bench.reload(anew(rule("r", "cancel")))
         assert await standing(bench) == [("r", "cancelled", "rule_changed")]
 
@@ -196,3 +198,15 @@ async def test_the_new_rules_come_into_force_between_two_decisions(tmp_path: Pat
         decided.set()
         await wish
         assert swapped == [True, True]
+
+
+async def test_what_was_never_in_force_does_not_come_into_force_by_being_read_twice(
+    tmp_path: Path,
+) -> None:
+    async with open_bench(tmp_path, "rules: [", broken=True) as bench:
+        await bench.event("user.expired", username="anna")
+        await bench.reloader.reload()
+        assert not bench.reloader.standing.decides
+        await bench.reload(rule("r"))
+        await bench.until("2h")
+        assert bench.texts == ["r"]
