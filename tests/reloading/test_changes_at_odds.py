@@ -101,6 +101,21 @@ async def test_what_a_run_plans_while_its_rule_is_renamed_has_the_new_name(
     assert keys[0] == keys[1]
 
 
+async def test_the_idempotency_key_survives_two_renames(tmp_path: Path) -> None:
+    keys: list[str] = []
+    for folder, names in (("renamed", ("s", "t")), ("same", ())):
+        (tmp_path / folder).mkdir()
+        async with planned(tmp_path / folder, rule("r")) as bench:
+            before = "r"
+            for name in names:
+                was = f"id: {name}\n    was: {before}\n"
+                await bench.reload(rule("r").replace("id: r\n", was))
+                before = name
+            await bench.until("2h")
+            keys.append(bench.tell.told[-1].call.key)
+    assert keys[0] == keys[1]
+
+
 async def test_a_tick_that_was_raised_before_its_rule_was_renamed_is_not_lost(
     tmp_path: Path,
 ) -> None:
