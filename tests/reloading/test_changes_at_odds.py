@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +298,17 @@ async def test_of_very_many_follow_ups_none_is_left_out(
         (name,) = {run.rule for run in await bench.runs()}
         await bench.reload(rule(name, how))
         assert {state for _, state, _ in await standing(bench)} <= {"pending", "cancelled"}
+
+
+@pytest.mark.parametrize("verb", ["release", "run-now"])
+async def test_what_a_person_lets_go_on_is_looked_at_at_once(tmp_path: Path, verb: str) -> None:
+    woken: list[str] = []
+    async with planned(tmp_path, rule("r")) as bench:
+        await bench.reload(OTHER)
+        id = (await bench.run("r", "do.0")).id
+        desk = replace(bench.desk, on_replayed=lambda: woken.append(verb))
+        await desk.ask("followups", verb, {"id": id, "ids": id})
+        assert woken == [verb]
 
 
 async def test_older_versions_are_compiled_again_rather_than_kept_for_ever(
