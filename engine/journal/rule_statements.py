@@ -15,6 +15,7 @@ from sqlalchemy import (
     func,
     literal_column,
     null,
+    or_,
     select,
     text,
     update,
@@ -170,8 +171,15 @@ _LATER: dict[str, Any] = {
         named=case((runs.c.named == literal_column("''"), runs.c.rule), else_=runs.c.named),
     )
     .returning(runs.c.id),
+    # One that waits for its target only is past its due time: it stays as it is.
     "rebind_run": update(runs)
-    .where(runs.c.id == p("run"), _later, runs.c.attempt == _ZERO, runs.c.cursor == _ZERO)
+    .where(
+        runs.c.id == p("run"),
+        _later,
+        runs.c.attempt == _ZERO,
+        runs.c.cursor == _ZERO,
+        or_(runs.c.reason.is_(None), runs.c.reason != literal_column("'target_paused'")),
+    )
     .values({c: p(c) for c in ("version", "due", "lane", "watched", "met", "arrived", "message")})
     .returning(runs.c.id),
     "hold_run": update(runs)

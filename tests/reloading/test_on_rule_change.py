@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from running.bench import Bench, ended, open_bench
 
-from engine.clock import MINUTE
+from engine.clock import MINUTE, SECOND
 from engine.errors import ActionFailed
 from engine.model import State
 
@@ -205,6 +205,25 @@ async def test_a_follow_up_between_two_tries_stays_with_its_version(tmp_path: Pa
         await bench.reload(how(NEW, "keep"))
         await bench.until("5h")
         assert bench.texts == ["old", "old"]
+
+
+async def test_a_follow_up_that_waits_for_its_paused_target_only_stays_with_its_version(
+    tmp_path: Path,
+) -> None:
+    down = "  - {id: other, on: user.created, do: [{retry: {tries: 1}, tell: {text: x}}]}\n"
+    async with open_bench(tmp_path, how(RULE, "rebind") + down) as bench:
+        await planned(bench)
+        bench.clock.move(60 * MINUTE - 5 * SECOND)
+        bench.tell.script = [ActionFailed("away", retry=True)] * 5
+        for name in ("a", "b", "c", "d", "e"):
+            await bench.event("user.created", username=name)
+        await bench.settle()
+        bench.clock.move(5 * SECOND)
+        await bench.settle()
+        assert (await bench.run("r", "do.0")).reason == "target_paused"
+        await bench.reload(how(NEW, "keep") + down)
+        await bench.until("5h")
+        assert set(bench.texts) == {"x", "old"}
 
 
 async def test_a_time_that_the_new_version_cannot_work_out_leaves_it_due_when_it_was(

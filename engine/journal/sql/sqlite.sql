@@ -265,7 +265,7 @@ WHERE theirs.origin = runs.origin AND theirs.rule = :heir AND theirs.path = runs
  LIMIT :most) RETURNING id
 
 -- name: rebind_run (version, due, lane, watched, message, arrived, met, run)
-UPDATE runs SET version=:version, due=:due, lane=:lane, watched=:watched, message=:message, arrived=:arrived, met=:met WHERE runs.id = :run AND state in ('pending', 'on hold') AND runs.attempt = 0 AND runs.cursor = 0 RETURNING id
+UPDATE runs SET version=:version, due=:due, lane=:lane, watched=:watched, message=:message, arrived=:arrived, met=:met WHERE runs.id = :run AND state in ('pending', 'on hold') AND runs.attempt = 0 AND runs.cursor = 0 AND (runs.reason IS NULL OR runs.reason != 'target_paused') RETURNING id
 
 -- name: hold_run (reason, message, run)
 UPDATE runs SET state='on hold', reason=:reason, message=:message WHERE runs.id = :run AND runs.state = 'pending' AND runs.released = 0 RETURNING id
