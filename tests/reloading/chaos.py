@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from reloading.cutting import cut_off
 from running.bench import Bench, Told, open_bench
 
 from engine.clock import MINUTE, ManualClock
@@ -187,7 +188,7 @@ class Chaos:
         writes = self.random.randrange(6)
         again = self.random.random() < 0.5
         with pytest.MonkeyPatch.context() as patch:
-            _cut_off(bench, patch, writes)
+            cut_off(bench, patch, writes)
             with suppress(JournalUnavailable):
                 await bench.reload(self.text())
         if again:
@@ -228,17 +229,3 @@ def query(folder: Path, text: str, *values: object) -> list[Any]:
     """Rows of the journal."""
     with closing(sqlite3.connect(folder / "bench.db")) as database:
         return database.execute(text, values).fetchall()
-
-
-def _cut_off(bench: Bench, patch: pytest.MonkeyPatch, writes: int) -> None:
-    write, left = bench.journal.write, writes
-
-    async def cut(op: Any) -> Any:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            op.close()
-            raise JournalUnavailable("gone")
-        return await write(op)
-
-    patch.setattr(bench.journal, "write", cut)

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from reloading.cutting import cut_off
 from reloading.test_last_good import own
 from running.bench import Bench, open_bench, write_rules
 
@@ -60,21 +60,6 @@ async def standing(bench: Bench) -> list[tuple[str, str, str | None]]:
     """How each follow-up stands."""
     runs = [run for run in await bench.runs() if run.path]
     return sorted((run.rule, run.state.value, run.reason) for run in runs)
-
-
-def cut_off(bench: Bench, patch: pytest.MonkeyPatch, writes: int) -> None:
-    """The journal takes so many writes more."""
-    write, left = bench.journal.write, writes
-
-    async def cut(op: Any) -> Any:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            op.close()
-            raise JournalUnavailable("gone")
-        return await write(op)
-
-    patch.setattr(bench.journal, "write", cut)
 
 
 @pytest.mark.parametrize("how", ["ends", "goes on"])
