@@ -36,8 +36,7 @@ AFTER_KEYS = _BESIDE | {"after"}
 AWAIT_KEYS = _BESIDE | {"await", "within", "else"}
 FOLLOWUP_KEYS = AFTER_KEYS | AWAIT_KEYS
 LATER_STEP_KEYS = frozenset({"choose", "for_each", "stop"})
-LATER_ACTIONS = frozenset({"telegram", "notify", "emit"})
-LATER_KINDS = frozenset({"telegram", "notify"})
+LATER_ACTIONS = frozenset({"emit"})
 
 
 def not_yet(report: Report, what: str) -> None:
