@@ -170,7 +170,7 @@ def _services(urls: list[str]) -> Apprise:
 def _schemes() -> frozenset[str]:
     from apprise.manager_plugins import NotificationManager
 
-    return frozenset(NotificationManager().schemas())
+    return frozenset(NotificationManager().schemas())  # type: ignore[no-untyped-call]
 
 
 def _tell(services: Apprise, params: NotifyParams) -> tuple[bool, str]:
@@ -180,7 +180,7 @@ def _tell(services: Apprise, params: NotifyParams) -> tuple[bool, str]:
         well = services.notify(
             body=params.text, title=params.title, body_format="text", interpret_escapes=False
         )
-    return well is True, said.getvalue()
+    return bool(well), said.getvalue()
 
 
 @contextmanager
