@@ -146,7 +146,7 @@ def _services(urls: list[str]) -> Apprise:
     # Imported here, beside the event loop: it takes half a second.
     from apprise import Apprise, AppriseAsset
 
-    asset = AppriseAsset(app_id="Rulewave", async_mode=False, storage_mode="memory")
+    asset = AppriseAsset(app_id="Rulewave", async_mode=False, storage_mode="memory", allow_templates=False)
     services = Apprise(asset=asset)
     for url in urls:
         scheme = _SCHEME.match(url)

@@ -14,7 +14,8 @@ from engine.action import Call, Connection, Params, Registry
 from engine.clock import SECOND, Clock
 from engine.deciding.context import base_context, digest_context, rule_context
 from engine.deciding.planning import advance, idempotency_key, plan_on_failure, story_of
-from engine.deciding.rulebook import steps_at, waits
+from engine.deciding.rulebook import waits
+from engine.deciding.walking import steps_at
 from engine.errors import ActionFailed, JournalUnavailable, UserError
 from engine.journal import events, holding, runs
 from engine.journal.operations import Op
@@ -32,6 +33,7 @@ from engine.running.pausing import Pausing
 from engine.running.recording import Change, Ended, record_and_tell
 from engine.running.retries import Tried, after_try, end
 from engine.running.scene import Scene, put_off, unwanted
+from engine.running.slots import Slots
 from engine.running.trying import Trier
 from engine.sources.redaction import fit_traceback, mask_texts, private_values, strip_secrets
 
@@ -66,6 +68,10 @@ class Runner:
     allow_private: bool = True
     trier: Trier = field(default_factory=Trier)
     in_hand: dict[str, asyncio.Event] = field(default_factory=dict)
+    slots: Slots = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.slots = Slots(self.journal, self.clock, self.wait_until, self.rates)
 
     async def handle(self, job: Job) -> None:
         """Take the step that a queue job stands for; harmless where it is not its turn.
@@ -110,7 +116,7 @@ class Runner:
             if params is None or not await self._open(scene, step):
                 return
             if not waited:
-                wait = await self._wait_for_slot(step.target)
+                wait = await self.slots.take(step.target, scene.run.priority)
                 if wait is None:
                     return
                 waited = wait >= _WORTH_ASKING_AGAIN
@@ -137,8 +143,9 @@ class Runner:
             return None
         if rule.digest is not None:
             facts = await self._left_over(run, rule, facts)
-        context = self._context(run, rule, facts)
-        return Scene(run, facts, rule, steps_at(rule, run), context)
+        steps = steps_at(rule, run)
+        here = steps[run.cursor].bound if run.cursor < len(steps) else run.bound
+        return Scene(run, facts, rule, steps, {**self._context(run, rule, facts), **here})
 
     async def _left_over(self, run: Run, rule: Rule, facts: Facts) -> Facts:
         """A digest without what is not wanted any more, for this step and all that come."""
@@ -174,17 +181,6 @@ class Runner:
         except ActionFailed as failed:
             await self._fail(scene, step, failed.reason, failed.message)
             return None
-
-    async def _wait_for_slot(self, target: str) -> int | None:
-        """Wait for the target's rate; how long it took (µs), None where the daemon stops."""
-        step = self.rates(target)
-        if step is None:
-            return 0
-        now = self.clock.now()
-        start = await self.journal.write(runs.take_slot(target, now=now, step=step))
-        if start > now and not await self.wait_until(start):
-            return None
-        return max(0, start - now)
 
     async def _open(self, scene: Scene, step: ActionStep) -> bool:
         """Whether the step's target may be tried now; where not, the run is parked, untried."""
@@ -251,6 +247,7 @@ class Runner:
             connection=connection,
             attempt=run.attempt,
             timeout=timeout if step.timeout is None else step.timeout / SECOND,
+            slot=partial(self._another_slot, step.target, run.priority),
             allow_private=self.allow_private,
             mask=partial(self._fit, scene),
         )
@@ -259,6 +256,12 @@ class Runner:
             await self.journal.write(runs.mark_irrevocable(run.id, step.path, run.attempt))
 
         return await self.trier.attempt(action, params, call, None if repeat else mark)
+
+    async def _another_slot(self, target: str, priority: int) -> None:
+        """Wait for one more slot inside a try, which has had its first."""
+        if await self.slots.take(target, priority) is None:
+            message = "handed back: the daemon stopped"
+            raise ActionFailed(message, retry=True, reason=Reason.HANDED_BACK)
 
     def _clean(self, scene: Scene, tried: Tried) -> Tried:
         """Secrets leave a result and a message before anything is stored."""
