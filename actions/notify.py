@@ -6,9 +6,11 @@ import asyncio
 import io
 import logging
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -143,10 +145,16 @@ def _flaws(urls: Any) -> Iterator[Flaw]:
 
 def _services(urls: list[str]) -> Apprise:
     """What Apprise makes of the URLs; `ActionFailed` for one that it can't read."""
-    # Imported here, beside the event loop: it takes half a second.
+    known = _schemes()
     from apprise import Apprise, AppriseAsset
 
-    asset = AppriseAsset(app_id="Rulewave", async_mode=False, storage_mode="memory", allow_templates=False)
+    asset = AppriseAsset(
+        app_id="Rulewave",
+        async_mode=False,
+        storage_mode="memory",
+        allow_templates=False,
+        service_timeout=0,
+    )
     services = Apprise(asset=asset)
     for url in urls:
         scheme = _SCHEME.match(url)
@@ -154,7 +162,7 @@ def _services(urls: list[str]) -> Apprise:
             message = "a service's URL begins with a scheme, as ntfy:// or tgram://"
         elif scheme[1].lower() in _LOCAL:
             message = f"{scheme[1].lower()}:// is no service to write to from here"
-        elif scheme[1].lower() not in _schemes():
+        elif scheme[1].lower() not in known:
             message = f"Apprise knows no service {printable(scheme[1], 40)}://"
         else:
             message = f"Apprise can't read the URL of {scheme[1].lower()}://"
@@ -167,10 +175,15 @@ def _services(urls: list[str]) -> Apprise:
     return services
 
 
+@cache
 def _schemes() -> frozenset[str]:
-    from apprise.manager_plugins import NotificationManager
+    """What URLs of services may begin with; loads Apprise, which takes half a second."""
+    with warnings.catch_warnings():
+        # It asks for modules that Python is about to drop, and can do without them.
+        warnings.simplefilter("ignore")
+        from apprise.manager_plugins import NotificationManager
 
-    return frozenset(NotificationManager().schemas())  # type: ignore[no-untyped-call]
+        return frozenset(NotificationManager().schemas())  # type: ignore[no-untyped-call]
 
 
 def _tell(services: Apprise, params: NotifyParams) -> tuple[bool, str]:
@@ -194,6 +207,9 @@ def _listening() -> Iterator[io.StringIO]:
     handler.addFilter(lambda record: record.thread == here)
     log = logging.getLogger("apprise")
     log.propagate = False
+    # These tell whole URLs, and a token may stand in one.
+    for name in ("urllib3", "requests"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     log.addHandler(handler)
     try:
         yield said

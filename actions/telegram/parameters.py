@@ -12,6 +12,7 @@ import pydantic
 from engine.action import Connection, Field, Params, Written
 
 _CHAT = re.compile(r"-?[0-9]{1,20}|@[A-Za-z][A-Za-z0-9_]*", re.ASCII)
+_NAME = re.compile(r"[A-Za-z_][\w.-]*")
 _TOKEN = re.compile(r"[0-9]+:[A-Za-z0-9_-]+", re.ASCII)
 _MOST_BUTTONS = 100
 _WRITTEN = {"html": Written.HTML, "markdown": Written.MARKDOWN, "plain": Written.TEXT}
@@ -138,8 +139,10 @@ class TelegramParams(Params):
     @pydantic.field_validator("to")
     @classmethod
     def _somebody(cls, to: int | str | None, known: pydantic.ValidationInfo) -> int | str | None:
-        """The name of its own connection stays as it is."""
-        return to if to is None or to == known.data.get("connection") else _checked_chat(to)
+        """The name of its own connection stays as it is; of one that is not there others tell."""
+        connection = known.data.get("connection")
+        named = isinstance(to, str) and connection is None and _NAME.fullmatch(to)
+        return to if to is None or to == connection or named else _checked_chat(to)
 
     @pydantic.model_validator(mode="after")
     def _few_buttons(self) -> TelegramParams:

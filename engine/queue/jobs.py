@@ -38,11 +38,6 @@ def lane_of(target: str, priority: int) -> str:
     return (_URGENT if priority > 0 else _BULK) + target
 
 
-def lanes_of(target: str) -> tuple[str, ...]:
-    """All lanes of a target."""
-    return target, _URGENT + target, _BULK + target
-
-
 def is_side_lane(lane: str) -> bool:
     """Whether the lane is for what is urgent or bulk."""
     return lane.startswith((_URGENT, _BULK))

@@ -71,7 +71,11 @@ class Runner:
     slots: Slots = field(init=False)
 
     def __post_init__(self) -> None:
-        self.slots = Slots(self.journal, self.clock, self.wait_until, self.rates)
+        self.slots = Slots(
+            self.journal, self.clock,
+            wait_until=lambda moment: self.wait_until(moment),
+            rates=lambda target: self.rates(target),
+        )  # fmt: skip
 
     async def handle(self, job: Job) -> None:
         """Take the step that a queue job stands for; harmless where it is not its turn.

@@ -54,7 +54,7 @@ class Slots:
         """Wait for a slot; how long that took (µs), None where the daemon stops first."""
         if self.rates(target) is None:
             return 0
-        turn = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         room = self._rooms.setdefault(target, _Room())
         waiting = _Waiting(-priority, next(self._numbers), self.clock.now(), turn)
         heapq.heappush(room.waiting, waiting)
