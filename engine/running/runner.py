@@ -73,8 +73,8 @@ class Runner:
     def __post_init__(self) -> None:
         self.slots = Slots(
             self.journal, self.clock,
-            wait_until=lambda moment: self.wait_until(moment),
-            rates=lambda target: self.rates(target),
+            wait_until=lambda moment: self.wait_until(moment),  # noqa: PLW0108 - as it is then
+            rates=lambda target: self.rates(target),  # noqa: PLW0108 - likewise
         )  # fmt: skip
 
     async def handle(self, job: Job) -> None:
@@ -251,6 +251,7 @@ class Runner:
             connection=connection,
             attempt=run.attempt,
             timeout=timeout if step.timeout is None else step.timeout / SECOND,
+            irrevocable=partial(self.slots.keep_apart, step.target),
             slot=partial(self._another_slot, step.target, run.priority),
             allow_private=self.allow_private,
             mask=partial(self._fit, scene),

@@ -13,6 +13,10 @@ from engine.journal import runs
 from engine.journal.sqlite import SqliteJournal
 
 
+_MOST_AHEAD = 64
+"""More calls than this can never lie ahead: so many jobs are in hand at most."""
+
+
 @dataclass(order=True, slots=True)
 class _Waiting:
     """One that waits; the most urgent first, and of those the one that came first."""
@@ -48,6 +52,7 @@ class Slots:
     wait_until: Callable[[int], Awaitable[bool]]
     rates: Callable[[str], int | None]
     _rooms: dict[str, _Room] = field(default_factory=dict)
+    _last: dict[str, int] = field(default_factory=dict)
     _numbers: count[int] = field(default_factory=count)
 
     async def take(self, target: str, priority: int) -> int | None:
@@ -65,6 +70,22 @@ class Slots:
         except asyncio.CancelledError:
             turn.cancel()
             raise
+
+    async def keep_apart(self, target: str) -> None:
+        """Wait until the call before lies a whole step back; await it right before the first byte.
+
+        Between its slot and its call a run reads the journal, connects and so on, one faster than
+        another: without this, two calls could come closer to each other than their slots are.
+        """
+        step = self.rates(target)
+        if step is None:
+            return
+        now, last = self.clock.now(), self._last.get(target, 0)
+        if last > now + _MOST_AHEAD * step:  # the clock was set back
+            last = 0
+        start = self._last[target] = max(now, last + step)
+        if start > now:
+            await self.wait_until(start)
 
     async def _serve(self, target: str, room: _Room) -> None:
         """Let one in at each slot, until nobody waits."""
