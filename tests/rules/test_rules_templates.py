@@ -128,7 +128,7 @@ def test_a_null_is_an_error_wherever_a_value_is_needed(text: str) -> None:
         ("{{ ''.__class__.__mro__ }}", "unsafe"),
         ("{{ user.tags.append(1) }}", "unsafe"),
         ("{{ 'x' * 10000000 }}", "1 MiB"),
-        ("{{ 9 ** 999999 }}", "powers"),
+        ("{{ 9 ** 999999 }}", "the number would be too big"),
         ("{% for i in range(99999) %}{{ 'x' * 50 }}{% endfor %}", "1 MiB"),
         ("{% for i in range(9999999) %}{% endfor %}", "too big"),
     ],
@@ -163,7 +163,7 @@ def test_a_secret_is_only_there_where_it_is_given() -> None:
 
 def test_an_endless_template_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(templates, "MAX_SECONDS", -1.0)
-    with pytest.raises(CouldNotEvaluate, match="longer than"):
+    with pytest.raises(CouldNotEvaluate, match="took too long"):
         render("{% for i in range(9) %}{{ i }}{% endfor %}")
 
 
