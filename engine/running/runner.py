@@ -100,7 +100,9 @@ class Runner:
         waited = False
         while (scene := await self._scene(job)) is not None:
             now = self.clock.now()
-            after = put_off(scene, now, waited=waited) or unwanted(scene, now, waited=waited)
+            # In the queue too it may have waited for those before it.
+            held_up = waited or now - scene.run.due >= _WORTH_ASKING_AGAIN
+            after = unwanted(scene, now, waited=held_up) or put_off(scene, now, waited=held_up)
             if after is not None:
                 after = replace(after, message=self._fit(scene, after.message or ""))
                 await self._record(Change(scene.run, after))
