@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from engine.clock import Clock
+from engine.errors import ActionFailed
 from engine.journal import runs
 from engine.journal.sqlite import SqliteJournal
-
+from engine.model import Reason
 
 _MOST_AHEAD = 64
 """More calls than this can never lie ahead: so many jobs are in hand at most."""
@@ -70,6 +71,12 @@ class Slots:
         except asyncio.CancelledError:
             turn.cancel()
             raise
+
+    async def another(self, target: str, priority: int) -> None:
+        """One more slot inside a try, which has had its first; ActionFailed where the daemon stops."""
+        if await self.take(target, priority) is None:
+            message = "handed back: the daemon stopped"
+            raise ActionFailed(message, retry=True, reason=Reason.HANDED_BACK)
 
     async def keep_apart(self, target: str) -> None:
         """Wait until the call before lies a whole step back; await it right before the first byte.
