@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from urllib.parse import unquote
 
 import pydantic
 
@@ -220,7 +221,8 @@ def _listening() -> Iterator[io.StringIO]:
 def _cleaned(said: str, urls: list[str]) -> str:
     """Its words on one line, without URLs, nor any part of ours that could be a password."""
     text = _WITHOUT_URL.sub("•••", " ".join(said.split()))
-    parts = {part for url in urls for part in re.split(r"[:/?&=@,]+", url.partition("://")[2])}
+    found = {part for url in urls for part in re.split(r"[:/?&=@,]+", url.partition("://")[2])}
+    parts = found | {unquote(part) for part in found}
     for part in sorted((part for part in parts if len(part) > 5), key=len, reverse=True):  # noqa: PLR2004
         text = text.replace(part, "•••")
     return printable(text)

@@ -79,7 +79,7 @@ class Telegram(Action[TelegramParams]):
         self, written: Mapping[str, Any], connection: Mapping[str, Any] | None
     ) -> Iterator[Flaw]:
         """A bot without a chat does not know where to write."""
-        named = written.get("to") not in {None, written.get("connection")}
+        named = written.get("to") not in (None, written.get("connection"))
         if connection is not None and not named and connection.get("chat") is None:
             hint = "write to: and a chat's number, or chat: in the connection"
             if "to" not in written or written["to"] is not None:
@@ -166,7 +166,7 @@ def _body(params: TelegramParams, messages: list[str], number: int) -> dict[str,
     if params.topic is not None:
         body["message_thread_id"] = params.topic
     if params.buttons and number == len(messages) - 1:
-        keyboard = [[{"text": one.text, "url": one.url} for one in row] for row in params.rows]
+        keyboard = [[{"text": one.text, "url": one.url} for one in row] for row in params.buttons]
         body["reply_markup"] = {"inline_keyboard": keyboard}
     return body
 

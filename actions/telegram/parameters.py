@@ -49,6 +49,13 @@ def _checked_link(url: str) -> str:
     return url
 
 
+def _in_rows(buttons: Any) -> Any:
+    """A button that is in no row gets one of its own."""
+    if not isinstance(buttons, list | tuple):
+        return buttons
+    return [row if isinstance(row, list | tuple) else [row] for row in buttons]
+
+
 class TelegramConnection(Connection):
     """A bot, and the chat that it usually writes to."""
 
@@ -120,7 +127,8 @@ class TelegramParams(Params):
         pydantic.Field(description="`html`, `markdown` (Telegram's MarkdownV2) or `plain`."),
     ] = "html"
     buttons: Annotated[
-        tuple[Button | tuple[Button, ...], ...],
+        tuple[tuple[Button, ...], ...],
+        pydantic.BeforeValidator(_in_rows),
         pydantic.Field(description="Buttons below it, one a row; a list inside makes one row."),
     ] = ()
     topic: Annotated[
@@ -146,14 +154,9 @@ class TelegramParams(Params):
 
     @pydantic.model_validator(mode="after")
     def _few_buttons(self) -> TelegramParams:
-        if sum(len(row) for row in self.rows) > _MOST_BUTTONS:
+        if sum(len(row) for row in self.buttons) > _MOST_BUTTONS:
             raise ValueError(f"a message has at most {_MOST_BUTTONS} buttons")
         return self
-
-    @property
-    def rows(self) -> list[tuple[Button, ...]]:
-        """The buttons, row by row."""
-        return [row if isinstance(row, tuple) else (row,) for row in self.buttons]
 
     @property
     def chat(self) -> int | str | None:

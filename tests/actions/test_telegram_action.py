@@ -276,3 +276,12 @@ def test_settings_that_can_not_work_are_refused_without_being_told(wrong: dict[s
     with pytest.raises(ValueError) as error:
         TelegramConnection(**{"token": TOKEN, **wrong})
     assert str(next(iter(wrong.values()))) not in str(error.value)
+
+
+@pytest.mark.parametrize("to", [None, [], {}, ["ops"], 5, "", "@x", True])
+@pytest.mark.parametrize("connection", [None, "ops", [], {}])
+def test_whatever_is_written_nothing_falls_over(to: Any, connection: Any) -> None:
+    written = {"to": to, "connection": connection, "format": [], "text": 5}
+    assert TelegramParams.marks(written) == {}
+    assert len(list(Telegram().flaws(written, {"chat": 1}))) == 0
+    assert len(list(Telegram().flaws(written, {"kind": "telegram"}))) <= 1

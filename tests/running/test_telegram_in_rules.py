@@ -170,3 +170,14 @@ async def test_mistakes_are_told_with_a_way_out(
     told = [str(one) for one in report.standing.problems if one.severity == "error"]
     assert len(told) == 1
     assert problem in told[0]
+
+
+async def test_a_button_may_hold_what_the_event_says_as_long_as_it_is_a_link(
+    tmp_path: Path,
+) -> None:
+    button = '{text: "{{ user.username }}", url: "{{ user.subscriptionUrl }}"}'
+    step = f"{{to: ops, text: x, buttons: [{button}, [{button}, {button}]]}}"
+    link = "https://sub.example.org/x"
+    (message,) = await _written(tmp_path, step, subscriptionUrl=link)
+    one = {"text": "anna", "url": link}
+    assert message["reply_markup"] == {"inline_keyboard": [[one], [one, one]]}
