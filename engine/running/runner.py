@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import structlog
 
-from engine.action import Call, Connection, Params, Registry
+from engine.action import Action, Call, Connection, Params, Registry
 from engine.clock import SECOND, Clock
 from engine.deciding.context import base_context, rule_context
 from engine.deciding.planning import advance, idempotency_key, plan_on_failure
@@ -34,6 +35,7 @@ from engine.running.trying import Trier
 from engine.sources.redaction import fit_traceback, mask_texts, private_values, strip_secrets
 
 _WORTH_ASKING_AGAIN = SECOND
+Performer = Callable[[Run, ActionStep, Action[Any]], Action[Any]]
 log = structlog.get_logger("rulewave.running")
 
 
@@ -47,6 +49,7 @@ class Runner:
         rates: target → µs between two calls.
         on_change: told how runs stand after each commit.
         on_own: told how many events of the daemon's own a commit stored.
+        performer: who performs a step; a rehearsal puts somebody in the action's place.
     """
 
     journal: SqliteJournal
@@ -61,6 +64,7 @@ class Runner:
     rates: Callable[[str], int | None] = lambda _: None
     on_change: Callable[[Sequence[Run]], None] = lambda _: None
     on_own: Callable[[int], None] = lambda _: None
+    performer: Performer = lambda _run, _step, action: action
     allow_private: bool = True
     trier: Trier = field(default_factory=Trier)
     in_hand: dict[str, asyncio.Event] = field(default_factory=dict)
@@ -239,7 +243,8 @@ class Runner:
         async def mark() -> None:
             await self.journal.write(runs.mark_irrevocable(run.id, step.path, run.attempt))
 
-        return await self.trier.attempt(action, params, call, None if repeat else mark)
+        performer = self.performer(run, step, action)
+        return await self.trier.attempt(performer, params, call, None if repeat else mark)
 
     def _clean(self, scene: Scene, tried: Tried) -> Tried:
         """Secrets leave a result and a message before anything is stored."""

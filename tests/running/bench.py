@@ -20,12 +20,12 @@ from engine.clock import ManualClock, from_iso, to_iso
 from engine.console.desk import Desk
 from engine.daemon.assembly import open_journal
 from engine.daemon.registry import find_actions
-from engine.daemon.supply import Connections, rate_of, reading_of, recompiler
+from engine.daemon.supply import Connections, reading_of, recompiler
 from engine.errors import ActionFailed
 from engine.journal import events, listing, runs
 from engine.journal.operations import Op, ask
 from engine.journal.sqlite import SqliteJournal
-from engine.library import Library
+from engine.library import Library, rate_of
 from engine.model import Answer, Delivery, Run, State
 from engine.pipeline import IntakeSettings, Pipeline
 from engine.queue import sqlite as queue

@@ -1,0 +1,79 @@
+"""Whoever stands in an action's place at a rehearsal: it takes note of the step, and does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from engine.action import Action, Call, Connection, Params
+from engine.model import Run
+from engine.rules.model import ActionStep
+from engine.rules.secrets import Secrets
+
+UNKNOWN_SECRET = "SECRET"  # noqa: S105  # a word that may stand wherever a secret may
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One try of a step that a rehearsal comes to, at a moment (µs)."""
+
+    run: Run
+    step: ActionStep
+    params: Params
+    key: str
+    at: int
+
+
+Play = Callable[[Try], dict[str, Any]]
+"""How a try ends: its result, or `ActionFailed`."""
+
+
+class StandIn(Action[Params]):
+    """In place of an action for one try of one step."""
+
+    def __init__(self, real: Action[Any], play: Callable[[Params, str], dict[str, Any]]) -> None:
+        self._real = real
+        self._play = play
+        self.params = real.params
+
+    def describe(self, params: Params) -> str:
+        """What the action itself would say."""
+        return self._real.describe(params)
+
+    async def run(self, params: Params, call: Call) -> dict[str, Any]:
+        """End as the rehearsal says."""
+        return self._play(params, call.key)
+
+
+class NoSecrets(Secrets):
+    """In place of the secrets: a rehearsal needs none, and can't give any away."""
+
+    def __init__(self) -> None:
+        super().__init__(None, None, {})
+
+    def get(self, name: str) -> str:
+        """A word that may stand wherever a secret may."""
+        del name
+        return UNKNOWN_SECRET
+
+    def mask(self, text: str) -> str:
+        """There is nothing to mask."""
+        return text
+
+
+def performer(play: Play, now: Callable[[], int]) -> Callable[..., Action[Any]]:
+    """Puts a stand-in in the place of each action."""
+
+    def perform(run: Run, step: ActionStep, action: Action[Any]) -> Action[Any]:
+        return StandIn(action, lambda params, key: play(Try(run, step, params, key, now())))
+
+    return perform
+
+
+def no_connection(name: str) -> Connection:
+    """Nobody is called, so nothing is needed of a connection."""
+    return Connection(kind=name)
+
+
+Wait = Callable[[int], Awaitable[bool]]
