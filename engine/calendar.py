@@ -1,7 +1,8 @@
-"""Next times of cron lines and periods: pure, from APScheduler's triggers."""
+"""Next times of cron lines and periods, and quiet hours: pure, from APScheduler's triggers."""
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -9,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from apscheduler.triggers.cron import CronTrigger
 
-from engine.clock import DAY, from_datetime, to_datetime
+from engine.clock import DAY, MINUTE, from_datetime, to_datetime
 
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _MACROS = {
@@ -22,6 +23,8 @@ _MACROS = {
     "@annually": "0 0 1 1 *",
 }
 _FIELDS = 5
+# Quiet times that touch: no more than a week of whole days, and two changes of the clocks.
+_MOST_STRETCHES = 12
 _A_LEAP_YEAR = from_datetime(datetime(2024, 1, 1, tzinfo=UTC))
 
 
@@ -109,6 +112,50 @@ def last_cron(line: str, timezone: str, *, after: int, until: int) -> int | None
     while (tick := next_cron(line, timezone, low)) is not None and tick <= until:
         low = tick
     return low
+
+
+def quiet_until(
+    moment: int, hours: tuple[int, int], days: Container[int], timezone: str
+) -> int | None:
+    """When the quiet time ends that a moment lies in; None where it lies in none.
+
+    It is quiet whenever a clock on the wall there shows a time in `hours` (minutes of the day; the
+    second one is not quiet any more, and may be 1440, or lie before the first: over midnight), on
+    week days (Monday = 0) in `days`, which name the day on which it starts. So an hour that the
+    clocks skip is not there, and one that they repeat is quiet twice.
+    """
+    zone = ZoneInfo(timezone)
+    end = None
+    at = moment
+    for _ in range(_MOST_STRETCHES):
+        following = _stretch_end(at, hours, days, zone)
+        if following is None:
+            return end
+        at = end = following
+    return end
+
+
+def _stretch_end(
+    moment: int, hours: tuple[int, int], days: Container[int], zone: ZoneInfo
+) -> int | None:
+    """Where this quiet time ends, or the clocks are changed in it; None where it is not quiet."""
+    start, end = hours
+    offset = _offset(zone, moment)
+    day, time = divmod(moment + offset, DAY)
+    minute = time // MINUTE
+    if start < end:
+        begun, ends = (day, day) if start <= minute < end else (None, day)
+    elif minute >= start:
+        begun, ends = day, day + 1
+    else:
+        begun, ends = (day - 1, day) if minute < end else (None, day)
+    # 1970 began on a Thursday.
+    if begun is None or (begun + 3) % 7 not in days:
+        return None
+    finish = ends * DAY + end * MINUTE - offset
+    if _offset(zone, finish) == offset:
+        return finish
+    return _clock_change(zone, moment, finish)
 
 
 @lru_cache(maxsize=1024)

@@ -112,10 +112,10 @@ class Library:
 
     def _note_kinds(self, *rules: Rule) -> None:
         for rule in rules:
-            for step in walk_all(rule):
-                if isinstance(step, AfterStep):
-                    for wanted in step.watched_for:
-                        self._kinds.setdefault((wanted.pattern, rule.per.text), rule.per)
+            followups = (step for step in walk_all(rule) if isinstance(step, AfterStep))
+            for part in (rule, *followups):
+                for wanted in part.watched_for:
+                    self._kinds.setdefault((wanted.pattern, rule.per.text), rule.per)
 
 
 def _per(text: str) -> Per:

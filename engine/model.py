@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
+
+from engine.clock import DAY
+
+# Some 7,000 years on: what calendars can still name.
+NEVER = 2_500_000 * DAY
+"""When a run is due that waits for another one to end."""
 
 
 class State(StrEnum):
@@ -57,9 +63,15 @@ class Reason(StrEnum):
     SKIPPED = "skipped"
     RULE_GONE = "rule_gone"
     RULE_OFF = "rule_off"
+    RULE_SHADOW = "rule_shadow"
     RULE_CHANGED = "rule_changed"
     OVERDUE = "overdue"
     TOO_LATE = "too_late"
+    DIGEST = "digest"
+    CONCURRENCY = "concurrency"
+    QUIET = "quiet"
+    NOT_BEGUN_IN_TIME = "not_begun_in_time"
+    STARTED_ANEW = "started_anew"
     BUG = "bug"
 
 
@@ -121,6 +133,7 @@ class Run:
     whether it was this very run that waited for it. `late` is how long after its due time it was
     handed over (µs). `named` is the id that its rule had when it was planned, where that was
     changed since. `released`: a person let it go on, whatever became of its rule.
+    `expires` is until when it has to have begun (its rule's `ttl`).
     """
 
     id: str
@@ -158,6 +171,7 @@ class Run:
     late: int = 0
     named: str = ""
     released: bool = False
+    expires: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +216,8 @@ class Facts:
 
     `previous` is the subject's last state before it, `latest` the newest known;
     `later` are events that arrived before it but were raised after it (of its subject).
-    `arrived` is the event that an await of the run in hand was met by.
+    `arrived` is the event that an await of the run in hand was met by; `gathered` are the events
+    of its digest, oldest first, this one the last.
     """
 
     event: Event
@@ -210,12 +225,14 @@ class Facts:
     latest: Event | None
     later: tuple[Event, ...] = ()
     arrived: Event | None = None
+    gathered: tuple[Facts, ...] = ()
 
     @property
     def bodies(self) -> list[Mapping[str, Any]]:
-        """All that rules can see of the event, its subject, and what was waited for."""
+        """All that rules can see of the event, its subject, its digest, and what was waited for."""
         known = (self.event, self.previous, self.latest, self.arrived)
-        return [event.body for event in known if event is not None]
+        own = [event.body for event in known if event is not None]
+        return [*own, *(body for facts in self.gathered for body in facts.bodies)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,3 +267,64 @@ class Watcher:
     origin_seq: int
     origin_raised: int
     due: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place that a throttle gave to the story of `run`, which has the runs `open` left.
+
+    A story in which nothing was tried gives it back when nothing of it is open any more.
+    """
+
+    at: int
+    run: str
+    attempted: bool
+    open: tuple[str, ...] = ()
+
+    def counts(self, ended: Collection[str]) -> bool:
+        """Whether the place is still taken, these runs being at their end."""
+        return self.attempted or any(run not in ended for run in self.open)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The last digest of a key: its run, when it is or was due, how many events it gathered.
+
+    `sent`: it went out, or will. `open`: it still gathers, if it is not due or full.
+    """
+
+    run: str
+    due: int
+    count: int
+    open: bool
+    sent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A run of the same rule and key that has not ended; `steps`: it is no follow-up."""
+
+    run: str
+    steps: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a rule's earlier matches of the same key left: moments counted, places, digest, runs."""
+
+    counted: tuple[int, ...] = ()
+    places: tuple[Place, ...] = ()
+    window: Window | None = None
+    under_way: tuple[UnderWay, ...] = ()
+
+    def without(self, ended: Collection[str]) -> Holding:
+        """The same once these runs are at their end."""
+        window = self.window
+        if window is not None and window.run in ended:
+            window = replace(window, open=False, sent=False)
+        return replace(
+            self,
+            places=tuple(place for place in self.places if place.counts(ended)),
+            window=window,
+            under_way=tuple(one for one in self.under_way if one.run not in ended),
+        )

@@ -10,17 +10,10 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
+from engine import holding
 from engine.clock import Clock
-from engine.deciding.batch import (
-    Batch,
-    Cancel,
-    Decision,
-    Meet,
-    Prepared,
-    Waiting,
-    Wish,
-    undecidable,
-)
+from engine.deciding.batch import Batch, undecidable
+from engine.deciding.decisions import Cancel, Decision, Meet, Prepared, Waiting, Wish
 from engine.deciding.planning import handed_over, identifier
 from engine.errors import JournalUnavailable
 from engine.journal import events, runs
@@ -196,6 +189,7 @@ class Pipeline:
             await pace.rest()
         waiting = await self._find_waiting(batch, prepared)
         for ready in prepared:
+            await self._recall(batch, ready)
             seq = ready.facts.event.seq
             decided[seq] = _guarded(batch, ready, waiting.get(seq, ()))
             await pace.rest()
@@ -209,6 +203,13 @@ class Pipeline:
         later = events.later_of_all if prepared.wants_all_later else events.later_of_subject
         found = await self.journal.read(events.around_each(later(event, before=event.seq)))
         return replace(prepared, later=tuple(found))
+
+    async def _recall(self, batch: Batch, prepared: Prepared) -> None:
+        """What earlier matches left behind; those of this batch leave theirs in the batch."""
+        for rule, key in batch.unknown(prepared):
+            moment = prepared.facts.event.stored
+            left = await self.journal.read(holding.read(rule, key, moment))
+            batch.holding[rule.id, key] = left
 
     async def _find_waiting(
         self, batch: Batch, prepared: Sequence[Prepared]
@@ -236,6 +237,8 @@ class Pipeline:
         told = 0
         for decision in decisions:
             made += yield from runs.add(_planned(batch, decision))
+            for left in decision.left:
+                made += yield from holding.write(left)
             for cancel in decision.cancels:
                 made += yield from _cancel(cancel, batch.now)
             told += yield from tell(decision.raised)
@@ -264,7 +267,7 @@ class Pipeline:
 def _cancel(cancel: Cancel, now: int) -> Op[list[Run]]:
     """The run as it ended; [] where it could not be cancelled any more."""
     done = yield from runs.cancel(
-        cancel.run, by=cancel.by, reason="cancelled_by_event", message=cancel.message, now=now
+        cancel.run, by=cancel.by, reason=cancel.reason.value, message=cancel.message, now=now
     )
     ended = (yield from runs.by_id(cancel.run)) if done else None
     return [ended] if ended else []

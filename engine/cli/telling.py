@@ -15,8 +15,13 @@ from engine.cli.printing import clean, print_facts
 from engine.rules.wording import shortened
 
 _WIDTH = 80
-_MARKS = {"matched": "+", "not matched": "-", "could not evaluate": "!"}
-_STYLES = {"matched": "green", "not matched": "yellow", "could not evaluate": "red"}
+_MARKS = {"matched": "+", "not matched": "-", "could not evaluate": "!", "held back": "~"}
+_STYLES = {
+    "matched": "green",
+    "not matched": "yellow",
+    "could not evaluate": "red",
+    "held back": "cyan",
+}
 _SINCE = {
     "changed": "the rule has changed since; this is as it was",
     "gone": "the rule is gone since; this is as it was",
@@ -63,15 +68,24 @@ def rule_node(line: Shown) -> Node:
     below: list[Node] = []
     if line["since"] in _SINCE:
         below.append(Node(_SINCE[line["since"]]))
+    if line["held"]:
+        below.append(Node(_held(line)))
     if line["needed"]:
         below.append(Node(f"needed: {line['needed']}"))
     if line["condition"]:
         below.append(_condition(line["condition"]))
-    elif not line["needed"]:
+    elif not (line["needed"] or line["held"]):
         below.append(Node(line["why"]))
     if line["plan"]:
         below.append(_plan(line["plan"]))
     return Node(f"{line['rule']}: {line['verdict']}", line["verdict"], tuple(below))
+
+
+def _held(line: Shown) -> str:
+    """Why a match is held back, and until when."""
+    held = line["held"]
+    until = f", until {held['until']}" if held["until"] else ""
+    return str(line["why"]) + until + (f" ({held['run']})" if held["run"] else "")
 
 
 def _condition(tree: Shown) -> Node:

@@ -3,102 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.deciding.cancelling import (
     Happening,
     after_origin,
+    anew_message,
     cancelled_message,
+    given_way,
     holds,
     in_time,
     met_message,
     settled,
 )
 from engine.deciding.context import Context, base_context, key_of, rule_context
-from engine.deciding.matching import Outcome, judge
+from engine.deciding.decisions import Cancel, Decision, Left, Meet, Prepared, Waiting, Wish
+from engine.deciding.holding import Ruling, recorded, rule_on
+from engine.deciding.matching import Outcome, judge, ruled
 from engine.deciding.own import SOURCE, Own, could_not_evaluate
-from engine.deciding.planning import Advance, identifier, plan, plan_on_failure
-from engine.deciding.rulebook import Rulebook, cancellable, followup_at, lane_of
+from engine.deciding.planning import (
+    Advance,
+    first_run,
+    identifier,
+    plan,
+    plan_on_failure,
+    watches_of,
+)
+from engine.deciding.rulebook import Rulebook, lane_of, part_at, tells_of_failure
 from engine.errors import CouldNotEvaluate
-from engine.model import Decided, Event, Facts, PlannedRun, Reason, Run, State, Verdict, Watcher
+from engine.model import (
+    OPEN_STATES,
+    Decided,
+    Event,
+    Facts,
+    Holding,
+    PlannedRun,
+    Reason,
+    Run,
+    State,
+    UnderWay,
+    Verdict,
+)
 from engine.rules.model import Per, Rule
 from engine.rules.patterns import matches
 from engine.sources.names import names as names_of
-
-Wish = tuple[str, str, str]
-"""Pattern, per and key of the follow-ups that an event may cancel or meet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """An event with all its names, the rules that listen, and the follow-ups to ask for."""
-
-    facts: Facts
-    names: tuple[str, ...]
-    candidates: tuple[Rule, ...]
-    base: Mapping[str, Any]
-    wishes: tuple[Wish, ...]
-    later: tuple[Facts, ...] = ()
-
-    @property
-    def wants_later(self) -> bool:
-        """Whether events that arrived before this one may cancel or meet what it plans."""
-        return self.wants_all_later or (
-            bool(self.facts.later) and any(map(cancellable, self.candidates))
-        )
-
-    @property
-    def wants_all_later(self) -> bool:
-        """Whether later events of other subjects may cancel or meet what this one plans."""
-        one_subject = self.facts.event.subject is not None
-        return any(
-            cancellable(rule) and not (one_subject and rule.per.text == "")
-            for rule in self.candidates
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A follow-up that waits for one of an event's names, with the facts of its origin."""
-
-    watcher: Watcher
-    origin: Facts | None
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """A waiting follow-up that an event cancels."""
-
-    run: str
-    by: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Meet:
-    """A waiting follow-up whose await an event meets: from then it waits in `lane`.
-
-    `arrived` is the event's arrival number, `moment` when it was stored.
-    """
-
-    run: str
-    arrived: int
-    moment: int
-    lane: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What came of one event: its record, the runs it makes, what it cancels, meets and raises."""
-
-    decided: Decided
-    plans: tuple[PlannedRun, ...] = ()
-    cancels: tuple[Cancel, ...] = ()
-    meets: tuple[Meet, ...] = ()
-    outcomes: tuple[Outcome, ...] = ()
-    raised: tuple[Own, ...] = ()
 
 
 @dataclass(slots=True)
@@ -112,6 +61,8 @@ class Batch:
     origins: dict[str, Facts] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
     settled: set[str] = field(default_factory=set)
+    ended: set[str] = field(default_factory=set)
+    holding: dict[tuple[str, str], Holding] = field(default_factory=dict)
 
     def context(self, facts: Facts) -> dict[str, Any]:
         """The names that all rules share for that event."""
@@ -131,7 +82,16 @@ class Batch:
         candidates = tuple(self.book.candidates(event, names))
         fitting = [(p, per) for p, per in kinds if any(matches(p, name) for name in names)]
         base = self.context(facts)
-        return Prepared(facts, names, candidates, base, tuple(_wishes(fitting, base)))
+        outcomes = tuple(judge(rule, base) for rule in candidates)
+        return Prepared(facts, names, candidates, outcomes, base, tuple(_wishes(fitting, base)))
+
+    def unknown(self, prepared: Prepared) -> list[tuple[Rule, str]]:
+        """The rules and keys of which has to be known what earlier matches left (`holding`)."""
+        return [
+            (one.rule, one.key)
+            for one in prepared.matched
+            if one.rule.holds_back and (one.rule.id, one.key) not in self.holding
+        ]
 
     def decide(self, prepared: Prepared, waiting: Sequence[Waiting]) -> Decision:
         """Decide one event."""
@@ -139,23 +99,61 @@ class Batch:
         happening = Happening(event, prepared.names, lambda: prepared.base)
         came_to = self._settle(waiting, happening)
         self._settle_planned(happening)
-        outcomes = [judge(rule, prepared.base) for rule in prepared.candidates]
-        plans: list[PlannedRun] = []
-        for outcome in outcomes:
-            if outcome.verdict is Verdict.MATCHED:
-                plans += self._plan(prepared, outcome)
-        record = self._record(prepared.facts, outcomes)
-        decided = Decided(event.seq, prepared.names, record)
+        self.ended |= {one.run for one in came_to if isinstance(one, Cancel)}
+        self.settled |= {one.run for one in came_to}
+        ruled = [self._ruled(prepared, outcome) for outcome in prepared.outcomes]
+        plans = [plan for _, _, made in ruled for plan in made]
+        outcomes = [outcome for outcome, _, _ in ruled]
+        left = [left for _, left, _ in ruled if left]
         self.planned.update({planned.run.id: planned for planned in plans})
         self.origins.update({planned.run.id: prepared.facts for planned in plans})
-        self.settled |= {one.run for one in came_to}
+        cancels = [one for one in came_to if isinstance(one, Cancel)]
+        cancels += self._put_an_end(event, left)
+        record = self._record(prepared.facts, outcomes, left)
         return Decision(
-            decided, tuple(plans),
-            cancels=tuple(one for one in came_to if isinstance(one, Cancel)),
+            Decided(event.seq, prepared.names, record), tuple(plans),
+            cancels=tuple(cancels),
             meets=tuple(one for one in came_to if isinstance(one, Meet)),
             outcomes=tuple(outcomes),
             raised=tuple(self._tell(prepared.facts, outcomes)),
+            left=tuple(left),
         )  # fmt: skip
+
+    def _ruled(
+        self, prepared: Prepared, outcome: Outcome
+    ) -> tuple[Outcome, Left | None, list[PlannedRun]]:
+        """What becomes of one rule's outcome: held back or not, and the runs that it makes."""
+        if outcome.verdict is not Verdict.MATCHED:
+            return outcome, None, []
+        rule, event = outcome.rule, prepared.facts.event
+        place = (rule.id, outcome.key)
+        before = self.holding.get(place, Holding()).without(self.ended)
+        ruling = rule_on(rule, first_run(rule, event), event.stored, before)
+        plans = self._plan(prepared, outcome, ruling) if ruling.makes else []
+        self.holding[place] = _with_runs(ruling, before, plans)
+        left = Left(rule, outcome.key, event.seq, event.stored, before, ruling)
+        self._grow(ruling, event)
+        return ruled(outcome, ruling), left, plans
+
+    def _grow(self, ruling: Ruling, event: Event) -> None:
+        """A digest planned in this batch is full."""
+        planned = self.planned.get(ruling.joins or "")
+        if ruling.full and planned is not None:
+            run = replace(planned.run, due=event.stored)
+            self.planned[run.id] = replace(planned, run=run)
+
+    def _put_an_end(self, event: Event, left: Iterable[Left]) -> Iterator[Cancel]:
+        """The runs that give way to a new one (`concurrency: restart`)."""
+        for one in left:
+            for id in one.ruling.cancels:
+                self.ended.add(id)
+                planned = self.planned.get(id)
+                if planned is None:
+                    reason = Reason.STARTED_ANEW
+                    yield Cancel(id, event.id, anew_message(event), reason)
+                elif planned.run.state in OPEN_STATES:
+                    run = given_way(planned.run, event, self.now)
+                    self.planned[id] = PlannedRun(run)
 
     def _tell(self, facts: Facts, outcomes: Iterable[Outcome]) -> Iterator[Own]:
         """Rules that could not be evaluated, each once; about own events nothing is raised."""
@@ -181,7 +179,7 @@ class Batch:
         if not after_origin(event, raised=watcher.origin_raised, seq=watcher.origin_seq):
             return None
         rule = self.book.by_version.get(watcher.version)
-        step = followup_at(rule, watcher.path) if rule else None
+        step = part_at(rule, watcher.path) if rule else None
         if step is None:  # a version that can't be compiled any more: it can't fire either
             return None
         origin = waiting.origin
@@ -201,19 +199,23 @@ class Batch:
             if not planned.watches or run.state is State.CANCELLED:
                 continue
             rule = self.book.by_version[run.version]
-            self.planned[id] = self.unless_settled(planned, rule, self.origins[id], [happening])
+            after = self.unless_settled(planned, rule, self.origins[id], [happening])
+            self.planned[id] = after
+            if after.run.state is State.CANCELLED:
+                self.ended.add(id)
 
-    def _plan(self, prepared: Prepared, outcome: Outcome) -> list[PlannedRun]:
+    def _plan(self, prepared: Prepared, outcome: Outcome, ruling: Ruling) -> list[PlannedRun]:
         facts, rule = prepared.facts, outcome.rule
         context = rule_context(prepared.base, rule, outcome.key)
-        made: Advance = plan(rule, facts.event, context, outcome.key)
+        made: Advance = plan(rule, facts.event, context, outcome.key, ruling)
         later = [self.happening(found) for found in prepared.later]
-        children = [
-            self.unless_settled(child, rule, facts, later) if child.watches else child
-            for child in made.children
+        planned = [
+            self.unless_settled(one, rule, facts, later) if one.watches else one
+            for one in (PlannedRun(made.run, watches_of(made.run, rule)), *made.children)
         ]
+        self.ended |= {one.run.id for one in planned if one.run.state is State.CANCELLED}
         told = plan_on_failure(made.run, rule, self.now) if made.run.state is State.DEAD else ()
-        return [PlannedRun(made.run), *children, *told]
+        return [*planned, *told]
 
     def happening(self, facts: Facts) -> Happening:
         """An event known already, as one that follow-ups may wait for."""
@@ -226,7 +228,7 @@ class Batch:
     ) -> PlannedRun:
         """The follow-up, or what it comes to where a later event cancels or meets it already."""
         run = planned.run
-        step = followup_at(rule, run.path)
+        step = part_at(rule, run.path)
         if step is None:
             return planned
         window = [
@@ -236,14 +238,17 @@ class Batch:
         ]
         return settled(planned, step, rule.per, window, lambda: self.context(origin), self.now)
 
-    def _record(self, facts: Facts, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    def _record(
+        self, facts: Facts, outcomes: Sequence[Outcome], left: Sequence[Left]
+    ) -> dict[str, Any]:
+        states = {one.rule.id: recorded(one.before) for one in left if one.rule.holds_back}
         return {
             "rules": self.book.ruleset.hash,
             "now": self.now,
             "previous": facts.previous.id if facts.previous else None,
             "latest": facts.latest.id if facts.latest else None,
             "outcomes": [
-                _outcome_record(outcome)
+                _outcome_record(outcome, states.get(outcome.rule.id))
                 for outcome in outcomes
                 if outcome.verdict is not Verdict.NOT_MATCHED
             ],
@@ -271,8 +276,33 @@ def _wishes(fitting: Iterable[tuple[str, Per]], base: Context) -> Iterable[Wish]
             continue
 
 
-def _outcome_record(outcome: Outcome) -> dict[str, Any]:
-    record = {"rule": outcome.rule.id, "version": outcome.rule.version, "verdict": outcome.verdict}
+def _outcome_record(outcome: Outcome, state: Mapping[str, Any] | None) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "rule": outcome.rule.id,
+        "version": outcome.rule.version,
+        "verdict": outcome.verdict,
+    }
     if outcome.verdict is Verdict.COULD_NOT_EVALUATE:
         record["why"] = outcome.why
+    if outcome.held is not None:
+        held = outcome.held
+        record["held"] = {"by": held.by, "until": held.until, "run": held.run}
+    if state is not None:
+        record["holding"] = state
     return record
+
+
+def _with_runs(ruling: Ruling, before: Holding, plans: Iterable[PlannedRun]) -> Holding:
+    """What a match leaves, with all the runs that it made: its follow-ups are under way as well."""
+    made = [one.run for one in plans if one.run.state in OPEN_STATES]
+    known = tuple(one for one in ruling.after.under_way if one in before.under_way)
+    fresh = tuple(
+        UnderWay(run.id, steps=not run.path)
+        for run in made
+        if not tells_of_failure(run.path) and run.reason != Reason.DIGEST
+    )
+    places = ruling.after.places
+    if ruling.takes is not None and ruling.makes:
+        open = tuple(run.id for run in made)
+        places = (*places[:-1], replace(ruling.takes, open=open))
+    return replace(ruling.after, places=places, under_way=(*known, *fresh))

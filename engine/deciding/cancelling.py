@@ -9,7 +9,7 @@ from engine.deciding.context import Context, key_of
 from engine.deciding.rulebook import lane_of
 from engine.errors import CouldNotEvaluate
 from engine.model import Event, PlannedRun, Reason, Run, State, Verdict
-from engine.rules.model import AfterStep, CancelOn, Per
+from engine.rules.model import AfterStep, CancelOn, Per, Rule
 from engine.rules.patterns import matches
 
 
@@ -35,14 +35,14 @@ def holds(wanted: CancelOn, happening: Happening, origin: Callable[[], Context])
     return wanted.when.judge(context).verdict is Verdict.MATCHED
 
 
-def in_time(step: AfterStep, position: int, event: Event, due: int) -> bool:
+def in_time(step: AfterStep | Rule, position: int, event: Event, due: int) -> bool:
     """An awaited event counts where it was stored within the span; a cancelling one always."""
     return not step.meets(position) or event.stored <= due
 
 
 def settled(
     planned: PlannedRun,
-    step: AfterStep,
+    step: AfterStep | Rule,
     per: Per,
     later: Sequence[Happening],
     origin: Callable[[], Context],
@@ -69,6 +69,17 @@ def cancelled_message(event: Event, pattern: str) -> str:
     return f"cancelled by {_named(event, pattern)}"
 
 
+def anew_message(event: Event) -> str:
+    """Why a run gave way to a new one, in one line."""
+    return f"started anew by {_named(event, event.type)} (concurrency: restart)"
+
+
+def given_way(run: Run, event: Event, now: int) -> Run:
+    """A run that gave way to a new one before it began."""
+    ended = _cancelled(run, event, event.type, now)
+    return replace(ended, reason=Reason.STARTED_ANEW.value, message=anew_message(event))
+
+
 def met_message(event: Event, pattern: str) -> str:
     """What came that a follow-up waited for, in one line."""
     return f"met by {_named(event, pattern)}"
@@ -92,7 +103,7 @@ def _cancelled(run: Run, by: Event, pattern: str, now: int) -> Run:
     )
 
 
-def _met(run: Run, step: AfterStep, by: Event, pattern: str) -> Run:
+def _met(run: Run, step: AfterStep | Rule, by: Event, pattern: str) -> Run:
     """A run whose await is met: it goes on with its `do`, at once."""
     return replace(
         run,

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.clock import SECOND, to_iso
 from engine.errors import CouldNotEvaluate
-from engine.model import Event
+from engine.model import Event, Facts
 from engine.rules.model import Per, Rule
 from engine.sources.views import view
 
@@ -41,6 +41,15 @@ def base_context(
         "digest": None,
         **arrival(arrived, since=event.raised),
     }
+
+
+def digest_context(facts: Facts, *, now: int, vars: Mapping[str, Any]) -> dict[str, Any]:
+    """The names of a digest: `events`, the contexts of what it gathered, oldest first."""
+    contexts = [
+        base_context(one.event, one.previous, one.latest, now=now, vars=vars)
+        for one in facts.gathered or (facts,)
+    ]
+    return {"events": contexts, "digest": {"count": len(contexts)}}
 
 
 def rule_context(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.deciding.context import Context, key_of, rule_context
+from engine.deciding.holding import Held, Ruling
 from engine.errors import CouldNotEvaluate
 from engine.model import Verdict
 from engine.rules.conditions import Judgement
@@ -20,7 +21,8 @@ class Outcome:
     """A rule's verdict on an event.
 
     `judgement` is what its condition said; where it was not asked, `said` is the reason.
-    `listens` tells whether the event concerns the rule at all.
+    `listens` tells whether the event concerns the rule at all. `ruling` is what
+    becomes of a match, once that is known.
     """
 
     rule: Rule
@@ -29,10 +31,18 @@ class Outcome:
     key: str = ""
     judgement: Judgement | None = None
     listens: bool = True
+    ruling: Ruling | None = None
+
+    @property
+    def held(self) -> Held | None:
+        """Why a match is held back."""
+        return self.ruling.held if self.ruling else None
 
     @property
     def why(self) -> str:
         """The reason in one line."""
+        if self.held is not None:
+            return self.held.message
         return self.judgement.why if self.judgement else self.said
 
     @property
@@ -43,7 +53,7 @@ class Outcome:
     @property
     def needed(self) -> str:
         """The first thing that would have to change for a match; empty where it is one."""
-        if self.verdict is Verdict.MATCHED:
+        if self.verdict in {Verdict.MATCHED, Verdict.HELD_BACK}:
             return ""
         return needed(self.judgement) if self.judgement else self.said
 
@@ -59,6 +69,12 @@ def judge(rule: Rule, base: Context, *, whole: bool = False) -> Outcome:
     context = rule_context(base, rule, key)
     judgement = rule.when.trace(context) if whole else rule.when.judge(context)
     return Outcome(rule, judgement.verdict, key=key, judgement=judgement)
+
+
+def ruled(outcome: Outcome, ruling: Ruling) -> Outcome:
+    """The outcome of a match, once it is known what becomes of it."""
+    verdict = Verdict.HELD_BACK if ruling.held else Verdict.MATCHED
+    return replace(outcome, verdict=verdict, ruling=ruling)
 
 
 def not_listening(rule: Rule, names: Sequence[str]) -> Outcome:

@@ -7,8 +7,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from engine.clock import DAY, SECOND, from_iso
+from engine.clock import SECOND, from_iso
 from engine.deciding.context import Context
+from engine.deciding.holding import Ruling
 from engine.deciding.rulebook import (
     ON_FAILURE,
     about,
@@ -17,12 +18,9 @@ from engine.deciding.rulebook import (
     tells_of_failure,
 )
 from engine.errors import CouldNotEvaluate
-from engine.model import Event, PlannedRun, Reason, Run, State, Watch
+from engine.model import NEVER, Event, PlannedRun, Reason, Run, State, Watch
 from engine.rules.model import ActionStep, AfterStep, Per, Rule, Step
 from engine.sources.redaction import mask_texts, private_values
-
-# Some 7,000 years on: what calendars can still name.
-_LATEST = 2_500_000 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +45,24 @@ def idempotency_key(run: Run, step: Step) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def plan(rule: Rule, event: Event, context: Context, key: str) -> Advance:
-    """The run that a match makes, due now, with the follow-ups that stand before any action."""
+def first_run(rule: Rule, event: Event) -> str:
+    """The id of the run that a match of the rule makes."""
+    return identifier("run", event.id, rule.id, "", 0)
+
+
+def story_of(run: Run) -> str:
+    """The id of the run that its story began with: its own, where it is no follow-up."""
+    return identifier("run", run.origin, run.named or run.rule, "", run.generation)
+
+
+def plan(rule: Rule, event: Event, context: Context, key: str, ruling: Ruling) -> Advance:
+    """The run that a match makes, with the follow-ups that stand before any action.
+
+    What is gathered, or waits for another run, has not reached its first step yet; what is held
+    because it is quiet has, unless an action is the first.
+    """
     run = Run(
-        id=identifier("run", event.id, rule.id, "", 0),
+        id=first_run(rule, event),
         origin=event.id,
         origin_seq=event.seq,
         origin_raised=event.raised,
@@ -63,8 +75,38 @@ def plan(rule: Rule, event: Event, context: Context, key: str) -> Advance:
         due=event.stored,
         created=event.stored,
         lane=lane_of(rule.do, 0),
+        priority=rule.priority,
+        watched=bool(rule.cancel_on),
+        expires=_expires(rule, event.stored),
     )
-    return advance(run, rule, context, now=event.stored)
+    if ruling.reason in {Reason.DIGEST, Reason.CONCURRENCY}:
+        waiting = _waiting(run, ruling, gathers=ruling.reason == Reason.DIGEST)
+        if ruling.reason == Reason.DIGEST:
+            waiting = replace(waiting, expires=_expires(rule, ruling.due))
+        return Advance(waiting)
+    made = advance(run, rule, context, now=event.stored)
+    if ruling.reason is None or made.run.state is not State.PENDING:
+        return made
+    return replace(made, run=_waiting(made.run, ruling, gathers=False))
+
+
+def _waiting(run: Run, ruling: Ruling, *, gathers: bool) -> Run:
+    """A run held back. A digest waits for all events stored before it is due to be decided."""
+    message = ruling.held.message if ruling.held else None
+    return replace(
+        run, due=ruling.due, delayed=True, reason=ruling.reason, message=message,
+        watched=run.watched or gathers,
+    )  # fmt: skip
+
+
+def _expires(rule: Rule, due: int) -> int | None:
+    """Until when a run due at a moment has to have begun."""
+    return due + rule.ttl if rule.ttl is not None else None
+
+
+def watches_of(run: Run, rule: Rule) -> tuple[Watch, ...]:
+    """What cancels a rule's own run."""
+    return _watches(rule, rule.per, run.key) if run.watched else ()
 
 
 def advance(run: Run, rule: Rule, context: Context, *, now: int) -> Advance:
@@ -77,7 +119,9 @@ def advance(run: Run, rule: Rule, context: Context, *, now: int) -> Advance:
         if not isinstance(step, AfterStep):
             break
         try:
-            children.append(plan_followup(run, rule.per, step, context, reached=now))
+            planned = plan_followup(run, rule.per, step, context, reached=now)
+            child = replace(planned.run, expires=_expires(rule, planned.run.due))
+            children.append(replace(planned, run=child))
         except CouldNotEvaluate as error:
             said = mask_texts(f"after.until: {error}", private_values(context))
             return Advance(_dead(run, cursor, said, now), tuple(children))
@@ -133,7 +177,7 @@ def _lane(step: AfterStep) -> str:
     return lane_of(step.otherwise if step.awaits else step.do, 0)
 
 
-def _watches(step: AfterStep, per: Per, key: str) -> tuple[Watch, ...]:
+def _watches(step: AfterStep | Rule, per: Per, key: str) -> tuple[Watch, ...]:
     return tuple(
         Watch(pattern=wanted.pattern, per=per.text, key=key, position=position)
         for position, wanted in enumerate(step.watched_for)
@@ -165,6 +209,7 @@ def _child(parent: Run, path: str, *, lane: str, now: int) -> Run:
         due=now,
         created=now,
         lane=lane,
+        priority=parent.priority,
         results=parent.results,
         parent=parent.id,
         named=parent.named,
@@ -195,7 +240,7 @@ def _due(step: AfterStep, context: Context, reached: int) -> int:
         return reached + (step.delay or 0)
     value = step.until.search(context)
     moment = _moment(value)
-    if moment is None or not 0 <= moment <= _LATEST:
+    if moment is None or not 0 <= moment <= NEVER:
         raise CouldNotEvaluate(f"{step.until.text} is {value!r}, which is no time")
     return moment + step.offset
 
@@ -205,7 +250,7 @@ def _moment(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return from_iso(value)
     # Asked first: a float times a million may be infinite, and that is no integer.
-    return int(value * SECOND) if 0 <= value <= _LATEST // SECOND else None
+    return int(value * SECOND) if 0 <= value <= NEVER // SECOND else None
 
 
 def _moved(run: Run, steps: Sequence[Step], cursor: int, now: int) -> Run:

@@ -14,6 +14,9 @@ ON_FAILURE = "on_failure"
 """The path of a run that tells of a dead letter; of a follow-up's, with `:` and its path."""
 
 
+_AWAY = {"off": Reason.RULE_OFF, "shadow": Reason.RULE_SHADOW}
+
+
 class Rulebook:
     """One rule set, ready to be asked."""
 
@@ -47,7 +50,7 @@ class Rulebook:
         rule = self.current(id)
         if rule is None:
             return Reason.RULE_GONE
-        return Reason.RULE_OFF if rule.mode == "off" else None
+        return _AWAY.get(rule.mode)
 
     def lanes(self) -> set[str]:
         """The targets of all steps in force."""
@@ -78,6 +81,11 @@ def followup_at(rule: Rule, path: str) -> AfterStep | None:
     raise LookupError(f"rule {rule.id} has no follow-up at {path}")
 
 
+def part_at(rule: Rule, path: str) -> AfterStep | Rule | None:
+    """The follow-up at a path, or the rule itself; None for what tells of failures."""
+    return followup_at(rule, path) or (rule if path == "" else None)
+
+
 def walk(steps: Iterable[Step]) -> Iterable[Step]:
     """All steps, follow-ups before what is in them."""
     for step in steps:
@@ -96,6 +104,12 @@ def is_followup(path: str) -> bool:
     return path.partition(":")[0] not in {"", ON_FAILURE}
 
 
+def waits(run: Run) -> bool:
+    """Whether it is due later: a follow-up, or a rule's own run that was held back."""
+    held = {Reason.DIGEST, Reason.QUIET, Reason.CONCURRENCY}
+    return is_followup(run.path) or (run.path == "" and run.reason in held)
+
+
 def tells_of_failure(path: str) -> bool:
     """Whether a run with this path belongs to its rule's `on_failure`."""
     return path.startswith(ON_FAILURE)
@@ -108,7 +122,9 @@ def about(path: str) -> str:
 
 
 def cancellable(rule: Rule) -> bool:
-    """Whether any follow-up of the rule can be cancelled, or its await be met, by an event."""
+    """Whether any run of the rule can be cancelled, or its await be met, by an event."""
+    if rule.cancel_on:
+        return True
     return any(isinstance(step, AfterStep) and step.watched_for for step in walk_all(rule))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.errors import UserError
 
-HEAD = "0002"
+HEAD = "0003"
 """The schema's newest revision; `sql/*_schema.sql` is its text."""
 TOO_NEW = 10
 """The exit code of `engine.journal.migrating` for a revision that it does not know."""

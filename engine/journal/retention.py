@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.journal import holding
 from engine.journal.operations import Op, Row, ask, ask_one
 from engine.sources.own import SOURCE
 
@@ -15,6 +16,11 @@ def forget_runs(before: int) -> Op[int]:
         yield from ask("drop_attempts", run=row["id"])
         yield from ask("drop_run", run=row["id"])
     return len(rows)
+
+
+def forget_holding(before: int) -> Op[None]:
+    """Forget what holds no match back since a moment, and the digests of which nothing is left."""
+    yield from holding.forget(before)
 
 
 def forget_events(before: int, after: int, *, keep_digests: bool) -> Op[int | None]:

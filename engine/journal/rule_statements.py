@@ -38,8 +38,14 @@ _followup = (
     & (runs.c.path != literal_column("'on_failure'"))
     & runs.c.path.not_like(literal_column("'on_failure:%'"))
 )
+# A rule's own runs that are held back are still to come as well.
+_held_back = (runs.c.path == literal_column("''")) & runs.c.reason.in_(
+    [literal_column("'digest'"), literal_column("'quiet'")]
+)
 _of_rule = runs.c.rule == p("of")
-_away = runs.c.reason.in_([literal_column("'rule_gone'"), literal_column("'rule_off'")])
+_away = runs.c.reason.in_(
+    [literal_column("'rule_gone'"), literal_column("'rule_off'"), literal_column("'rule_shadow'")]
+)
 _resting = (runs.c.state == _ON_HOLD) & _away
 
 
@@ -128,7 +134,7 @@ _LATER: dict[str, Any] = {
     "hold_later": _bite(
         runs.c.state == _PENDING,
         runs.c.released == _ZERO,
-        _followup,
+        or_(_followup, _held_back),
         state=_ON_HOLD,
         reason=p("reason"),
         message=p("message"),

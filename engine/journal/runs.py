@@ -155,7 +155,7 @@ def cancel(run: str, *, by: str | None, reason: str, message: str, now: int) -> 
     if (yield from ask("cancel_run", run=run, by=by, reason=reason, message=message, now=now)):
         yield from ask("drop_watches", run=run)
         return True
-    yield from ask("mark_cancelled", run=run, by=by or PERSON)
+    yield from ask("mark_cancelled", run=run, by=by or PERSON, reason=reason)
     return False
 
 

@@ -27,12 +27,14 @@ from sqlalchemy.dialects.postgresql import insert
 
 from engine.journal.copy_statements import OF_COPIES
 from engine.journal.failure_statements import AFTER_FAILURES, wanted
+from engine.journal.holding_statements import HOLDING
 from engine.journal.rule_statements import RULES
 from engine.journal.tables import (
     attempts,
     buckets,
     decider,
     events,
+    gathered,
     rejected,
     runs,
 )
@@ -205,7 +207,7 @@ _RUNS: dict[str, Any] = {
     # A try under way cannot be called back; the run ends before its next one.
     "mark_cancelled": update(runs)
     .where(runs.c.id == p("run"), runs.c.state == literal_column("'running'"))
-    .values(cancelled_by=p("by"))
+    .values(cancelled_by=p("by"), reason=p("reason"))
     .returning(runs.c.id),
     "add_attempt": insert(attempts)
     .values({c: p(c) for c in ("run", "path", "number", "started")})
@@ -284,6 +286,7 @@ _RETENTION: dict[str, Any] = {
         events.c.decided.is_not(None),
         ~exists().where(runs.c.origin_seq == events.c.seq),
         ~exists().where(runs.c.arrived == events.c.seq),
+        ~exists().where(gathered.c.event == events.c.seq),
         or_(
             events.c.subject == literal_column("''"),
             events.c.type.like(literal_column("'%.deleted'")),
@@ -340,5 +343,5 @@ _LISTS: dict[str, Any] = {
 
 STATEMENTS: dict[str, Any] = {
     **_INTAKE, **_DECIDING, **_RUNS, **WAITING_FOR_EVENTS, **RULES, **_RETENTION, **_LISTS,
-    **AFTER_FAILURES, **OF_COPIES,
+    **AFTER_FAILURES, **OF_COPIES, **HOLDING,
 }  # fmt: skip

@@ -97,6 +97,7 @@ runs = Table(
     Column("late", BigInteger, nullable=False, server_default=text("0")),
     Column("named", Text, nullable=False, server_default=text("''")),
     Column("released", Integer, nullable=False, server_default=text("0")),
+    Column("expires", BigInteger),
     UniqueConstraint("origin", "rule", "path", "generation", name="runs_once"),
     Index("runs_due", "due", sqlite_where=text("state = 'pending'"),
           postgresql_where=text("state = 'pending'")),
@@ -115,6 +116,12 @@ runs = Table(
     # Few at any time: what a reload looks through, whatever the history of a rule.
     Index("runs_later", "rule", "seq", sqlite_where=text("state in ('pending', 'on hold')"),
           postgresql_where=text("state in ('pending', 'on hold')")),
+    # Whom a match meets that may not run beside others, and who waits for them to end.
+    Index("runs_open", "rule", "key", "seq",
+          sqlite_where=text("state in ('pending', 'queued', 'running', 'on hold')"),
+          postgresql_where=text("state in ('pending', 'queued', 'running', 'on hold')")),
+    Index("runs_behind", "rule", "key", "seq", sqlite_where=text("reason = 'concurrency'"),
+          postgresql_where=text("reason = 'concurrency'")),
     Index("runs_parked", "lane", "attempt", "seq",
           sqlite_where=text("reason = 'target_paused'"),
           postgresql_where=text("reason = 'target_paused'")),
@@ -199,6 +206,55 @@ decider = Table(
     Column("first", BigInteger, nullable=False),
     Column("size", Integer, nullable=False),
     Column("tries", Integer, nullable=False),
+)
+
+# What a rule's matches came to, by key: counted so far (JSON of moments).
+counts = Table(
+    "counts",
+    metadata,
+    Column("rule", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("times", Text, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The places that a throttle has given out; of a story in which nothing was tried they count no more.
+places = Table(
+    "places",
+    metadata,
+    Column("run", Text, primary_key=True),
+    Column("event", BigInteger, primary_key=True),
+    Column("rule", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("attempted", Integer, nullable=False),
+    Index("places_key", "rule", "key", "at"),
+    sqlite_with_rowid=False,
+)
+
+# The last digest of each key, and the events that a digest gathered.
+windows = Table(
+    "windows",
+    metadata,
+    Column("rule", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("run", Text, nullable=False),
+    Column("due", BigInteger, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+gathered = Table(
+    "gathered",
+    metadata,
+    Column("run", Text, primary_key=True),
+    Column("event", BigInteger, primary_key=True),
+    Column("left_out", Integer, nullable=False, server_default=text("0")),
+    Index("gathered_event", "event"),
+    sqlite_with_rowid=False,
 )
 
 buckets = Table(

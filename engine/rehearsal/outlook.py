@@ -10,11 +10,12 @@ from typing import Any
 from engine.action import Registry
 from engine.clock import to_iso
 from engine.deciding.context import Context, arrival, rule_context
+from engine.deciding.holding import Ruling
 from engine.deciding.matching import Outcome
 from engine.deciding.planning import plan, plan_followup
 from engine.deciding.rulebook import walk
 from engine.errors import ActionFailed, CouldNotEvaluate
-from engine.model import Event, Run
+from engine.model import Event, Holding, Run
 from engine.rules.model import ActionStep, AfterStep, CancelOn, Rule, Step
 from engine.rules.parameters import NoRecipient
 from engine.sources.redaction import mask_private
@@ -55,7 +56,8 @@ class Outlook:
         """The run that a match makes or made."""
         rule = outcome.rule
         context = rule_context(base, rule, outcome.key)
-        run = plan(rule, event, context, outcome.key).run
+        ruling = outcome.ruling or Ruling(Holding(), due=event.stored)
+        run = plan(rule, event, context, outcome.key, ruling).run
         return {
             **self._run(run),
             "steps": self._steps(rule, rule.do, run, context, event.stored),

@@ -7,13 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from engine import holding
+from engine.deciding.explaining import context_of
+from engine.deciding.holding import remembered
+from engine.deciding.matching import judge
 from engine.deciding.rulebook import Rulebook
 from engine.errors import UserError
 from engine.journal import events, listing
 from engine.journal.operations import Op
 from engine.journal.sqlite import SqliteJournal
 from engine.library import Library
-from engine.model import Event, Facts, Run
+from engine.model import Event, Facts, Holding, Run, Verdict
 from engine.sources.body import Malformed, parse
 from engine.sources.names import names as names_of
 from engine.sources.redaction import redact
@@ -33,6 +37,7 @@ class Recalled:
         notes: what has to be told beside, such as a state that is no longer kept.
         runs: what it caused.
         arrived: the events that awaits of these runs were met by, by arrival number.
+        holding: rule id → what earlier matches of the same key left.
     """
 
     book: Rulebook
@@ -44,6 +49,7 @@ class Recalled:
     notes: tuple[str, ...] = ()
     runs: tuple[Run, ...] = ()
     arrived: Mapping[int, Event] = field(default_factory=dict)
+    holding: Mapping[str, Holding] = field(default_factory=dict)
 
 
 async def recall_stored(
@@ -56,7 +62,8 @@ async def recall_stored(
     if record is None:
         facts = await journal.list(events.around(event))
         notes = ["it is not decided yet: this is what the rules in force say"]
-        return Recalled(library.book, facts, _names(facts), now, notes=tuple(notes))
+        found_now = Recalled(library.book, facts, _names(facts), now, notes=tuple(notes))
+        return await _with_holding(journal, found_now)
     made = tuple(await journal.list(listing.runs_of_event(event.seq)))
     arrived = await journal.list(_arrived_for(made))
     facts, notes = await journal.list(_recorded_facts(stored))
@@ -70,7 +77,7 @@ async def recall_stored(
     return Recalled(
         book, facts, stored.names, int(record.get("now", event.stored)),
         decided=found is not None or bool(error), error=error, notes=tuple(notes), runs=made,
-        arrived=arrived,
+        arrived=arrived, holding=_recorded_holding(record),
     )  # fmt: skip
 
 
@@ -84,7 +91,8 @@ async def recall_body(journal: SqliteJournal, library: Library, body: bytes, now
         event = replace(event, id=known.id, seq=known.seq, stored=known.stored)
         notes = (f"this body was accepted before: rulewave explain {known.id}",)
     facts = _as_of_now(await journal.list(events.around(event)))
-    return Recalled(library.book, facts, _names(facts), now, notes=notes)
+    found = Recalled(library.book, facts, _names(facts), now, notes=notes)
+    return await _with_holding(journal, found)
 
 
 def recall_alone(book: Rulebook, body: bytes, now: int, note: str) -> Recalled:
@@ -118,6 +126,26 @@ def _as_of_now(facts: Facts) -> Facts:
     if latest is None or (latest.raised, latest.seq) < (event.raised, event.seq):
         return replace(facts, latest=event)
     return facts
+
+
+async def _with_holding(journal: SqliteJournal, found: Recalled) -> Recalled:
+    """With what earlier matches left, as the journal has it now."""
+    base = context_of(found.book, found.facts, found.now)
+    left: dict[str, Holding] = {}
+    for rule in found.book.candidates(found.facts.event, found.names):
+        outcome = judge(rule, base)
+        if rule.holds_back and outcome.verdict is Verdict.MATCHED:
+            moment = found.facts.event.stored
+            left[rule.id] = await journal.list(holding.read(rule, outcome.key, moment))
+    return replace(found, holding=left)
+
+
+def _recorded_holding(record: Mapping[str, Any]) -> dict[str, Holding]:
+    return {
+        one["rule"]: remembered(one["holding"])
+        for one in record.get("outcomes", ())
+        if "holding" in one
+    }
 
 
 def _arrived_for(made: Sequence[Run]) -> Op[dict[int, Event]]:

@@ -8,6 +8,7 @@ from typing import Any
 from engine.action import Registry
 from engine.clock import to_iso
 from engine.deciding.explaining import context_of, outcomes
+from engine.deciding.holding import Held
 from engine.deciding.masking import masked
 from engine.deciding.matching import Outcome
 from engine.deciding.rulebook import Rulebook
@@ -47,9 +48,9 @@ def _rules(recalled: Recalled, in_force: Rulebook, actions: Registry) -> list[Sh
     outlook = Outlook(actions, private, made, recalled.arrived)
     base = context_of(recalled.book, facts, recalled.now)
     shown = []
-    for outcome in outcomes(recalled.book, facts, recalled.names, recalled.now):
-        matched = outcome.verdict is Verdict.MATCHED
-        plan = outlook.of(outcome, facts.event, base) if matched else None
+    judged = outcomes(recalled.book, facts, recalled.names, recalled.now, recalled.holding)
+    for outcome in judged:
+        plan = outlook.of(outcome, facts.event, base) if _acts(outcome) else None
         shown.append({**_rule(masked(outcome, private), in_force), "plan": plan})
     return shown
 
@@ -66,8 +67,21 @@ def _rule(outcome: Outcome, in_force: Rulebook) -> Shown:
         "verdict": outcome.verdict.value,
         "why": outcome.why,
         "needed": outcome.needed or None,
+        "held": _held(outcome.held) if outcome.held else None,
         "condition": _tree(outcome.judgement) if outcome.judgement else None,
     }
+
+
+def _acts(outcome: Outcome) -> bool:
+    """Whether there is a run of its own, or would be, were the rule not in shadow."""
+    if outcome.held is None or outcome.held.by == "shadow":
+        return outcome.verdict in {Verdict.MATCHED, Verdict.HELD_BACK}
+    return outcome.ruling is not None and outcome.ruling.makes
+
+
+def _held(held: Held) -> Shown:
+    until = to_iso(held.until) if held.until is not None else None
+    return {"by": held.by, "until": until, "run": held.run}
 
 
 def _tree(judgement: Judgement) -> Shown:

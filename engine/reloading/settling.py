@@ -12,7 +12,7 @@ from engine.deciding.context import rule_context
 from engine.deciding.explaining import context_of
 from engine.deciding.planning import plan_anew
 from engine.deciding.rulebook import Rulebook, followup_at
-from engine.journal import events, later, runs
+from engine.journal import events, holding, later, runs
 from engine.journal import rules as kept
 from engine.journal.later import Bitten, Waiting
 from engine.journal.operations import Op
@@ -56,6 +56,7 @@ class Settling:
             for old in rule.was:
                 while await self.journal.write(kept.rename(old, rule.id, _RENAMES)) == _RENAMES:
                     continue
+                await self.journal.write(holding.rename(old, rule.id))
 
     async def clocks(self, book: Rulebook, before: Mapping[str, str]) -> Op[None]:
         """What to write, together with the rules of `book`, so that clocks go by them.

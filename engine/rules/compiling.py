@@ -24,6 +24,7 @@ _JOINS = ("all", "any", "not")
 _ELSEWHERE = {
     "error": "it is known in on_failure",
     **dict.fromkeys(names.AWAITED, "it is known in the do of an await"),
+    **dict.fromkeys(names.DIGESTING, "it is known in the do of a rule with digest"),
 }
 
 
@@ -111,9 +112,6 @@ def _check_names(expression: Expression, report: Report, known: frozenset[str]) 
 def check_name(name: str, report: Report, known: frozenset[str]) -> None:
     """Report a name that stands for nothing; a misspelt one would be null for ever."""
     if name in known:
-        return
-    if name in names.LATER_NAMES:
-        names.not_yet(report, name)
         return
     if name in _ELSEWHERE:
         report.error(codes.UNKNOWN_NAME, f'there is no "{name}" here', _ELSEWHERE[name])

@@ -8,10 +8,11 @@ from typing import Any
 
 from engine.errors import Problem
 from engine.rules import codes, names, shapes
+from engine.rules.clocks import check_timezone
 from engine.rules.files import RuleFile
 from engine.rules.parameters import SECRET
 from engine.rules.report import Report
-from engine.rules.ruling import check_timezone, former_ids, id_of
+from engine.rules.ruling import former_ids, id_of
 from engine.rules.wording import shortened, shown
 
 

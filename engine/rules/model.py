@@ -87,6 +87,54 @@ class CancelOn:
 
 
 @dataclass(frozen=True, slots=True)
+class Threshold:
+    """Goes on at the `at_least`-th match `within` a sliding window, then counts anew."""
+
+    at_least: int
+    within: int
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """At most `count` runs in a sliding `window`."""
+
+    count: int
+    window: int
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """Gathers matches: sent `wait` after the first, `every` after the last one, or when full.
+
+    With `at`, a cron line in `timezone`, sent when that is due.
+    """
+
+    wait: int = 0
+    every: int = 0
+    max: int = 1000
+    at: str | None = None
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """A time in which nothing begins: it is held until the end, or dropped.
+
+    `start` and `end` are minutes of the day in `timezone` (`end` up to 1440; before `start`: over
+    midnight); `days` are the week days on which it starts, Monday = 0.
+    """
+
+    start: int
+    end: int
+    days: frozenset[int]
+    timezone: str
+    hold: bool = True
+
+
+Concurrency = Literal["parallel", "queue", "restart", "drop"]
+
+
+@dataclass(frozen=True, slots=True)
 class ActionStep:
     """One use of an action. `path` is its place in the rule, as `do.0` or `do.1.do.0`.
 
@@ -125,15 +173,17 @@ class AfterStep:
     otherwise: tuple[Step, ...] = ()
     if_late: IfLate = IfLate()
     on_rule_change: Literal["keep", "rebind", "cancel"] = "keep"
+    quiet: Quiet | None = None
+    of_rule: tuple[CancelOn, ...] = ()
 
     @property
     def watched_for(self) -> tuple[CancelOn, ...]:
-        """All that it looks out for; a watch has its position in here."""
-        return (*self.cancel_on, *self.awaits)
+        """All that it looks out for, its rule's `cancel_on` last; a watch has its position in here."""
+        return (*self.cancel_on, *self.awaits, *self.of_rule)
 
     def meets(self, position: int) -> bool:
         """Whether what stands there is awaited; else it cancels."""
-        return position >= len(self.cancel_on)
+        return 0 <= position - len(self.cancel_on) < len(self.awaits)
 
 
 Step = ActionStep | AfterStep
@@ -144,6 +194,9 @@ class Rule:
     """One rule, compiled. `version` is a hash of `source`, the plain data it was compiled from.
 
     `on_failure` are the steps that tell of a dead letter of its runs; `was` are ids that it had.
+    What holds back is asked in the order threshold, throttle, digest, concurrency, quiet. Of a
+    higher `priority` (0 is normal) a run goes before others to a crowded target; one that has not
+    begun within `ttl` (µs) expires.
     """
 
     id: str
@@ -154,7 +207,7 @@ class Rule:
     when: Condition | None
     per: Per
     do: tuple[Step, ...]
-    mode: Literal["live", "off"]
+    mode: Literal["live", "shadow", "off"]
     description: str
     tags: tuple[str, ...]
     empty_ok: bool
@@ -162,6 +215,30 @@ class Rule:
     place: tuple[str, int]
     on_failure: tuple[Step, ...] = ()
     was: tuple[str, ...] = ()
+    threshold: Threshold | None = None
+    throttle: Throttle | None = None
+    digest: Digest | None = None
+    concurrency: Concurrency = "parallel"
+    quiet: Quiet | None = None
+    cancel_on: tuple[CancelOn, ...] = ()
+    priority: int = 0
+    ttl: int | None = None
+
+    @property
+    def watched_for(self) -> tuple[CancelOn, ...]:
+        """What cancels its runs; a watch has its position in here."""
+        return self.cancel_on
+
+    def meets(self, position: int) -> bool:
+        """Never: a rule's own run waits for nothing."""
+        del position
+        return False
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether a match needs to know what came before it."""
+        counts = self.threshold or self.throttle or self.digest
+        return counts is not None or self.concurrency != "parallel"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ CONTEXT = frozenset({
 CANCELLING = CONTEXT | {"origin"}
 FAILING = CONTEXT | {"error"}
 AWAITED = frozenset({"arrived", "elapsed"})
-LATER_NAMES = frozenset({"events", "digest"})
+DIGESTING = frozenset({"events", "digest"})
 
 # What other programs call it: keys that no look at the spelling would find.
 OTHER_WORDS = {
@@ -28,17 +28,14 @@ FILE_KEYS = frozenset({"version", "connections", "vars", "defaults", "rules", "t
 DEFAULTS_KEYS = frozenset({"timezone", "keep_fields"})
 RULE_KEYS = frozenset({
     "id", "on", "when", "per", "do", "mode", "description", "tags", "empty_ok", "on_failure",
-    "was",
-})  # fmt: skip
-LATER_RULE_KEYS = frozenset({
-    "threshold", "throttle", "digest", "concurrency", "quiet", "cancel_on", "priority", "ttl",
+    "was", "threshold", "throttle", "digest", "concurrency", "quiet", "cancel_on", "priority", "ttl",
 })  # fmt: skip
 STEP_KEYS = frozenset({"id", "when", "retry", "timeout", "on_error", "if_unknown"})
-_BESIDE = frozenset({"cancel_on", "when", "do", "if_late", "on_rule_change"})
+_BESIDE = frozenset({"cancel_on", "when", "do", "if_late", "on_rule_change", "quiet"})
 AFTER_KEYS = _BESIDE | {"after"}
 AWAIT_KEYS = _BESIDE | {"await", "within", "else"}
 FOLLOWUP_KEYS = AFTER_KEYS | AWAIT_KEYS
-LATER_STEP_KEYS = frozenset({"choose", "for_each", "stop", "quiet"})
+LATER_STEP_KEYS = frozenset({"choose", "for_each", "stop"})
 LATER_ACTIONS = frozenset({"telegram", "notify", "emit"})
 LATER_KINDS = frozenset({"telegram", "notify"})
 

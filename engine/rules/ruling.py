@@ -10,21 +10,21 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 from engine.action import Registry
-from engine.clock import SECOND
 from engine.errors import Problem
-from engine.rules import codes, names, shapes
+from engine.rules import codes, holding, names, shapes
+from engine.rules.clocks import compile_clock
 from engine.rules.compiling import compile_condition, compile_expression
-from engine.rules.followups import compile_if_late
+from engine.rules.followups import compile_watched
 from engine.rules.model import ClockOn, ConnectionSpec, Per, Rule, Step
 from engine.rules.parameters import Terms
 from engine.rules.report import Locate, Report, nowhere
 from engine.rules.secrets import Secrets
 from engine.rules.steps import StepCompiler
-from engine.rules.wording import did_you_mean, shown
+from engine.rules.wording import shown
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]*", re.ASCII)
 _LONGEST_ID = 100
-_MODES = ("live", "off")
+_MODES = ("live", "shadow", "off")
 Lint = Callable[[Rule, Report], None]
 
 
@@ -58,7 +58,7 @@ def compile_rule(
     if not isinstance(source, Mapping):
         report.error(codes.WRONG_VALUE, f"a rule is a mapping, not {shown(source)}")
         return None, tuple(report.problems)
-    names.check_keys(source, names.RULE_KEYS, report, later=names.LATER_RULE_KEYS)
+    names.check_keys(source, names.RULE_KEYS, report)
     rule = _compile(source, shared, report, steps=steps)
     if lint is not None:
         lint(rule, report)
@@ -87,8 +87,13 @@ def version_of(source: Mapping[str, Any], timezone: str) -> str:
 
 def _compile(source: Mapping[str, Any], shared: Shared, report: Report, *, steps: bool) -> Rule:
     _check_id(source, report)
-    terms = Terms(shared.secrets, shared.vars, shared.timezone)
-    compiler = StepCompiler(shared.actions, shared.connections, shared.broken_connections, terms)
+    digest = holding.compile_digest(source, shared.timezone, report)
+    known = names.CONTEXT | (names.DIGESTING if source.get("digest") is not None else frozenset())
+    terms = Terms(shared.secrets, shared.vars, shared.timezone, known=known)
+    cancel_on = compile_watched(source, "cancel_on", report)
+    compiler = StepCompiler(
+        shared.actions, shared.connections, shared.broken_connections, terms, cancel_on
+    )
     patterns, clocks = compile_on(source, shared.timezone, report)
     when = compile_condition(source["when"], report.at("when")) if "when" in source else None
     do: tuple[Step, ...] = ()
@@ -96,7 +101,7 @@ def _compile(source: Mapping[str, Any], shared: Shared, report: Report, *, steps
         do = compiler.steps(source["do"], "do", report.at("do"))
     on_failure: tuple[Step, ...] = ()
     if steps and "on_failure" in source:
-        failing = replace(compiler, terms=replace(terms, known=names.FAILING))
+        failing = replace(compiler, terms=replace(terms, known=known | names.FAILING))
         on_failure = failing.steps(source["on_failure"], "on_failure", report.at("on_failure"))
     return Rule(
         id=id_of(source) or "",
@@ -115,6 +120,14 @@ def _compile(source: Mapping[str, Any], shared: Shared, report: Report, *, steps
         place=report.place()[:2],
         on_failure=on_failure,
         was=_was(source, report),
+        threshold=holding.compile_threshold(source, report),
+        throttle=holding.compile_throttle(source, report),
+        digest=digest,
+        concurrency=holding.compile_concurrency(source, report),
+        quiet=holding.compile_quiet(source, shared.timezone, report),
+        cancel_on=cancel_on,
+        priority=holding.compile_priority(source, report),
+        ttl=holding.compile_ttl(source, report),
     )
 
 
@@ -138,12 +151,9 @@ def _was(source: Mapping[str, Any], report: Report) -> tuple[str, ...]:
     return usable
 
 
-def _mode(source: Mapping[str, Any], report: Report) -> Literal["live", "off"]:
-    if source.get("mode") == "shadow":
-        names.not_yet(report.at("mode"), "mode: shadow")
-        return "off"
+def _mode(source: Mapping[str, Any], report: Report) -> Literal["live", "shadow", "off"]:
     mode = shapes.choice(source, "mode", _MODES, report)
-    return cast("Literal['live', 'off']", mode or "live")
+    return cast("Literal['live', 'shadow', 'off']", mode or "live")
 
 
 def _per(source: Mapping[str, Any], report: Report) -> Per:
@@ -177,43 +187,3 @@ def compile_on(
     if listed and not raw:
         report.at("on").error(codes.WRONG_VALUE, "on has no event type in it")
     return tuple(dict.fromkeys(patterns)), tuple(dict.fromkeys(clocks))
-
-
-def compile_clock(raw: Mapping[str, Any], timezone: str, report: Report) -> ClockOn | None:
-    """`{cron: "0 9 * * *"}` or `{every: 15m}`."""
-    names.check_keys(raw, ("cron", "every", "timezone", "if_late"), report)
-    zone = shapes.text(raw, "timezone", report) or timezone
-    check_timezone(zone, report.at("timezone"))
-    if_late = compile_if_late(raw, report)
-    if ("cron" in raw) == ("every" in raw):
-        report.error(codes.WRONG_VALUE, "a clock has either cron or every")
-        return None
-    if "every" in raw:
-        every = shapes.span(raw["every"], report.at("every"), what="every", least=SECOND)
-        return ClockOn(None, every, zone, if_late) if every else None
-    # APScheduler is slow to import, and most files have no cron line.
-    from engine.calendar import check_cron
-
-    line = raw["cron"]
-    wrong = check_cron(line) if isinstance(line, str) else "it is no text"
-    if wrong:
-        message = f"{shown(line)} is no cron line: {wrong}"
-        hint = 'five fields, as in "0 9 * * *" for nine every morning'
-        report.at("cron").error(codes.BAD_TIME, message, hint)
-        return None
-    return ClockOn(" ".join(line.split()), None, zone, if_late)
-
-
-def check_timezone(name: str, report: Report) -> bool:
-    """Whether there is such a time zone; reported where there is not."""
-    # Reading all names costs time, and only a wrong one needs them.
-    from zoneinfo import ZoneInfo, available_timezones
-
-    try:
-        ZoneInfo(name)
-    except (OSError, ValueError, KeyError):
-        hint = did_you_mean(name, available_timezones())
-        hint = hint if hint.startswith("did") else "write one like Europe/Berlin"
-        report.error(codes.BAD_TIME, f"there is no time zone {shown(name)}", hint)
-        return False
-    return True

@@ -11,9 +11,11 @@ from engine.clock import SECOND
 from engine.rules import codes, followups, names, shapes
 from engine.rules.compiling import compile_condition
 from engine.rules.conditions import Condition
+from engine.rules.holding import compile_quiet
 from engine.rules.model import (
     ActionStep,
     AfterStep,
+    CancelOn,
     ConnectionSpec,
     Retry,
     Step,
@@ -28,12 +30,16 @@ _MOST_TRIES = 1000
 
 @dataclass(frozen=True, slots=True)
 class StepCompiler:
-    """Compiles the steps of one rule; `ids` are the step ids seen so far."""
+    """Compiles the steps of one rule; `ids` are the step ids seen so far.
+
+    `cancel_on` is what cancels all runs of the rule, its follow-ups too.
+    """
 
     actions: Registry
     connections: Mapping[str, ConnectionSpec]
     broken_connections: frozenset[str]
     terms: Terms
+    cancel_on: tuple[CancelOn, ...] = ()
     ids: set[str] = field(default_factory=set)
 
     def steps(self, raw: Any, path: str, report: Report) -> tuple[Step, ...]:
@@ -204,6 +210,8 @@ class StepCompiler:
             otherwise=self._otherwise(raw, path, report),
             if_late=followups.compile_if_late(raw, report),
             on_rule_change=followups.compile_rule_change(raw, report),
+            quiet=compile_quiet(raw, self.terms.timezone, report),
+            of_rule=self.cancel_on,
         )
 
     def _do(self, raw: Mapping[str, Any], path: str, report: Report) -> tuple[Step, ...]:

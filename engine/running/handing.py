@@ -14,9 +14,10 @@ from engine.errors import JournalUnavailable
 from engine.journal import runs
 from engine.journal.operations import Op
 from engine.journal.sqlite import SqliteJournal
-from engine.model import OPEN_STATES, DueRun, Run, State
+from engine.model import NEVER, OPEN_STATES, DueRun, Reason, Run, State
 from engine.queue.jobs import Enqueue
 from engine.rules.model import Rule
+from engine.running.admitting import Admitting
 from engine.running.alarm import Alarm
 from engine.running.recording import Change, cancelled_meanwhile, hand_over
 from engine.running.retries import after_crash
@@ -58,6 +59,7 @@ class HandOver:
     in_hand: Container[str]
     rule: Callable[[str], Awaitable[Rule | None]] = _no_rule
     on_own: Callable[[int], None] = lambda _: None
+    _behind: bool = False
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -71,12 +73,15 @@ class HandOver:
     def notice(self, changed: Sequence[Run]) -> None:
         """Runs were made or moved: serve their lanes, and wake for those that are later."""
         live = [run for run in changed if run.state in OPEN_STATES]
+        self._behind |= any(run.reason == Reason.CONCURRENCY for run in live)
+        if self._behind and any(run.ended is not None and not run.path for run in changed):
+            self.poke()  # what waited for its end may go on
         if not live:
             return
         self.open_lanes({run.lane for run in live})
         if any(run.state is State.QUEUED for run in live):
             self._soon(self.ring())
-        pending = [run.due for run in live if run.state is State.PENDING]
+        pending = [run.due for run in live if run.state is State.PENDING and run.due < NEVER]
         if pending:
             self.alarm.at("due", min(pending), self.hand_over)
 
@@ -93,13 +98,15 @@ class HandOver:
             log.error("handover.journal_away", error=str(error))
 
     async def _hand_over(self) -> None:
+        admitting = Admitting(self.journal, self.clock, self.rule, self.notice)
+        self._behind = await admitting.admit()
         count = MOST
         while count == MOST:
             count = await self.journal.write(hand_over(self.enqueue, self.clock.now(), MOST))
             if count:
                 await self._wake_worker()
         due = await self.journal.read(runs.next_due())
-        if due is not None:
+        if due is not None and due < NEVER:
             # What is past and still pending waits for the decider: look again soon.
             soonest = self.clock.now() + _BLOCKED
             self.alarm.at("due", max(due, soonest), self.hand_over)

@@ -9,6 +9,7 @@ from engine.model import Reason, Run, State
 WHY = {
     Reason.RULE_GONE: "its rule is gone from the rules",
     Reason.RULE_OFF: "its rule is switched off",
+    Reason.RULE_SHADOW: "its rule is in shadow",
 }
 
 

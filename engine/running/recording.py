@@ -97,7 +97,11 @@ def cancelled_meanwhile(change: Change, known: Run | None, now: int) -> Run:
     if by == runs.PERSON:
         message = "cancelled by a person"
         return end(after, State.CANCELLED, Reason.CANCELLED_BY_PERSON, message, now)
-    if after.cursor == change.before.cursor:
+    if known is not None and known.reason == Reason.STARTED_ANEW:
+        message = f"started anew by event {by} (concurrency: restart)"
+        return end(after, State.CANCELLED, Reason.STARTED_ANEW, message, now)
+    # A follow-up that began goes on; what cancels a rule's own run does so between its steps too.
+    if after.cursor == change.before.cursor or not after.path:
         message = f"cancelled by event {by}"
         return end(after, State.CANCELLED, Reason.CANCELLED_BY_EVENT, message, now)
     return after

@@ -32,6 +32,7 @@ class Retention:
         try:
             while await self.journal.write(retention.forget_runs(before)) == retention.BITE:
                 continue
+            await self.journal.write(retention.forget_holding(self.clock.now()))
             await self._forget_events(before)
         except JournalUnavailable as error:
             log.error("retention.journal_away", error=str(error))

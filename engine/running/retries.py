@@ -114,7 +114,7 @@ def _with_result(run: Run, step: ActionStep, result: Mapping[str, Any]) -> Run:
     results = {**run.results, step.id: result} if step.id else run.results
     return replace(
         run, results=results, cursor=run.cursor + 1, starts=0, attempt=0, first_try=None,
-        delayed=False, watched=False, reason=None, message=None,
+        delayed=False, watched=run.watched and not run.path, reason=None, message=None,
     )  # fmt: skip
 
 

@@ -12,11 +12,11 @@ import structlog
 
 from engine.action import Action, Call, Connection, Params, Registry
 from engine.clock import SECOND, Clock
-from engine.deciding.context import base_context, rule_context
-from engine.deciding.planning import advance, idempotency_key, plan_on_failure
-from engine.deciding.rulebook import is_followup, steps_at
+from engine.deciding.context import base_context, digest_context, rule_context
+from engine.deciding.planning import advance, idempotency_key, plan_on_failure, story_of
+from engine.deciding.rulebook import steps_at, waits
 from engine.errors import ActionFailed, JournalUnavailable, UserError
-from engine.journal import events, runs
+from engine.journal import events, holding, runs
 from engine.journal.operations import Op
 from engine.journal.sqlite import SqliteJournal
 from engine.library import Library
@@ -25,12 +25,13 @@ from engine.queue.jobs import Enqueue, Job
 from engine.rules.model import ActionStep, Rule
 from engine.rules.parameters import NoRecipient
 from engine.rules.secrets import Secrets
+from engine.running.gathering import left_over, of_digest
 from engine.running.hindsight import unless_settled
 from engine.running.holding import held
 from engine.running.pausing import Pausing
 from engine.running.recording import Change, Ended, record_and_tell
 from engine.running.retries import Tried, after_try, end
-from engine.running.scene import Scene, unwanted
+from engine.running.scene import Scene, put_off, unwanted
 from engine.running.trying import Trier
 from engine.sources.redaction import fit_traceback, mask_texts, private_values, strip_secrets
 
@@ -98,9 +99,11 @@ class Runner:
     async def _handle(self, job: Job) -> None:
         waited = False
         while (scene := await self._scene(job)) is not None:
-            if (ended := unwanted(scene, self.clock.now(), waited=waited)) is not None:
-                ended = replace(ended, message=self._fit(scene, ended.message or ""))
-                await self._record(Change(scene.run, ended))
+            now = self.clock.now()
+            after = put_off(scene, now, waited=waited) or unwanted(scene, now, waited=waited)
+            if after is not None:
+                after = replace(after, message=self._fit(scene, after.message or ""))
+                await self._record(Change(scene.run, after))
                 return
             step = scene.step
             if not isinstance(step, ActionStep):
@@ -125,7 +128,7 @@ class Runner:
         expected = (State.QUEUED, job.cursor, job.attempt)
         if run is None or facts is None or (run.state, run.cursor, run.attempt) != expected:
             return None
-        away = self.library.book.away(run.rule) if is_followup(run.path) else None
+        away = self.library.book.away(run.rule) if waits(run) else None
         if away is not None and not run.released:
             await self._record(Change(run, held(run, away)))
             return None
@@ -135,12 +138,26 @@ class Runner:
             ended = end(run, State.DEAD, Reason.RULE_GONE, message, self.clock.now())
             await self._record(Change(run, ended))
             return None
-        base = base_context(
-            facts.event, facts.previous, facts.latest,
-            now=self.clock.now(), vars=self.library.book.ruleset.vars, arrived=facts.arrived,
-        )  # fmt: skip
-        context = rule_context(base, rule, run.key, run.results, run.failure)
+        if rule.digest is not None:
+            facts = await self._left_over(run, rule, facts)
+        context = self._context(run, rule, facts)
         return Scene(run, facts, rule, steps_at(rule, run), context)
+
+    async def _left_over(self, run: Run, rule: Rule, facts: Facts) -> Facts:
+        """A digest without what is not wanted any more, for this step and all that come."""
+        vars = self.library.book.ruleset.vars
+        rest, dropped = left_over(rule, run, facts, now=self.clock.now(), vars=vars)
+        if dropped:
+            await self.journal.write(holding.leave_out(story_of(run), dropped))
+        return rest
+
+    def _context(self, run: Run, rule: Rule, facts: Facts) -> dict[str, Any]:
+        now, vars = self.clock.now(), self.library.book.ruleset.vars
+        base = base_context(
+            facts.event, facts.previous, facts.latest, now=now, vars=vars, arrived=facts.arrived
+        )
+        digest = digest_context(facts, now=now, vars=vars) if rule.digest else {}
+        return {**rule_context(base, rule, run.key, run.results, run.failure), **digest}
 
     async def _prepare(self, scene: Scene, step: ActionStep) -> Params | None:
         """The parameters of an action step; None where it is passed over or ends the run."""
@@ -197,7 +214,8 @@ class Runner:
 
     async def _try(self, scene: Scene, step: ActionStep, params: Params) -> Tried | None:
         run, now = scene.run, self.clock.now()
-        if not await self.journal.write(runs.begin_try(run, step.path, now)):
+        story = story_of(run) if scene.rule.throttle else None
+        if not await self.journal.write(_begin(run, step.path, now, story)):
             return None
         begun = replace(
             run, state=State.RUNNING, attempt=run.attempt + 1, starts=run.starts + 1,
@@ -352,4 +370,14 @@ def _run_and_facts(id: str) -> Op[tuple[Run | None, Facts | None]]:
     facts = (yield from events.around(event)) if event else None
     if run and facts and run.arrived is not None:
         facts = replace(facts, arrived=(yield from events.by_seq(run.arrived)))
+    if run and facts:
+        facts = of_digest(facts, (yield from holding.gathered(story_of(run))))
     return run, facts
+
+
+def _begin(run: Run, path: str, now: int, story: str | None) -> Op[bool]:
+    """Begin a try; where a throttle gave its story a place, that is used from now on."""
+    begun = yield from runs.begin_try(run, path, now)
+    if begun and story is not None:
+        yield from holding.attempted(story)
+    return begun

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.clock import to_iso
+from engine.deciding.holding import quiet_end, wall_time
 from engine.deciding.rulebook import followup_at, tells_of_failure
 from engine.model import Facts, Reason, Run, State, Verdict
 from engine.rules.durations import spoken
@@ -31,10 +32,38 @@ class Scene:
         return self.steps[at] if at < len(self.steps) else None
 
 
+def put_off(scene: Scene, now: int, *, waited: bool) -> Run | None:
+    """The run as it waits, or ends, where it has not begun in time or it is quiet; None elsewhere.
+
+    What a person let go on is not held. A run that has begun is not dropped.
+    """
+    run, rule = scene.run, scene.rule
+    begun = bool(run.cursor or run.attempt)
+    if tells_of_failure(run.path) or run.released or not scene.steps:
+        return None
+    expired = run.expires is not None and now > run.expires
+    if rule.ttl is not None and expired and not begun:
+        message = f"not begun within {spoken(rule.ttl)} (ttl)"
+        return end(run, State.EXPIRED, Reason.NOT_BEGUN_IN_TIME, message, now)
+    if not (run.delayed or waited):
+        return None
+    followup = followup_at(rule, run.path)
+    found = quiet_end(rule, followup.quiet if followup else None, now)
+    if found is None:
+        return None
+    quiet, until = found
+    message = f"it is quiet until {wall_time(until, quiet.timezone)}"
+    if quiet.hold:
+        held = replace(run, state=State.PENDING, due=until, delayed=True)
+        return replace(held, reason=Reason.QUIET.value, message=message)
+    return None if begun else end(run, State.CANCELLED, Reason.QUIET, message, now)
+
+
 def unwanted(scene: Scene, now: int, *, waited: bool) -> Run | None:
     """A delayed run may be too late, and is asked its conditions again: its end where they say no.
 
-    `waited` tells that it was its target's rate that held it up.
+    `waited` tells that it was its target's rate that held it up. Of a digest it is asked for each
+    of its events (`wanted_events`).
     """
     run = scene.run
     # An await that was not met, without an `else`, has nothing to ask for.

@@ -18,25 +18,6 @@ def wrong(tmp_path: Path, body: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "key",
-    [
-        "threshold",
-        "throttle",
-        "digest",
-        "concurrency",
-        "quiet",
-        "cancel_on",
-        "priority",
-        "ttl",
-    ],
-)
-def test_a_key_of_a_later_version_is_refused_as_such(tmp_path: Path, key: str) -> None:
-    assert wrong(tmp_path, f"{key}: x\n{SAY}") == [
-        f"rules.yaml:5:5: R010 {key} is not available in this version yet; leave it out"
-    ]
-
-
-@pytest.mark.parametrize(
     "step",
     [
         "{choose: []}",
@@ -45,19 +26,11 @@ def test_a_key_of_a_later_version_is_refused_as_such(tmp_path: Path, key: str) -
         "{telegram: {}}",
         "{notify: {}}",
         "{emit: {}}",
-        "{after: 1d, quiet: {}, say: {text: hi}}",
-        "{await: user.deleted, within: 1d, quiet: {}, do: [{say: {text: hi}}]}",
     ],
 )
 def test_a_step_of_a_later_version_is_refused_as_such(tmp_path: Path, step: str) -> None:
     (problem,) = wrong(tmp_path, f"do: [{step}]")
     assert codes.NOT_YET in problem
-
-
-def test_shadow_comes_in_a_later_version(tmp_path: Path) -> None:
-    assert wrong(tmp_path, f"mode: shadow\n{SAY}") == [
-        "rules.yaml:5:5: R010 mode: shadow is not available in this version yet; leave it out"
-    ]
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ down what it was to do, and ends as the test says.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,7 @@ from engine.reloading.report import Report
 from engine.rules.durations import parse_duration
 from engine.rules.model import RuleSet
 from engine.rules.secrets import Secrets
+from engine.running.admitting import Admitting
 from engine.running.alarm import Alarm
 from engine.running.handing import HandOver
 from engine.running.pausing import Pausing
@@ -174,10 +176,22 @@ class Bench:
         for _ in range(_FAR):
             decided = await self.decide()
             await self.work()
-            handed = await self.journal.write(hand_over(queue.enqueue, self.clock.now(), 500))
+            handed = await self.hand_over()
             if not decided and not handed:
                 return
         raise AssertionError("it never settles")
+
+    async def hand_over(self) -> int:
+        """Queue what is due; how much that was."""
+        await Admitting(self.journal, self.clock, self.library.version).admit()
+        return await self.journal.write(hand_over(queue.enqueue, self.clock.now(), 500))
+
+    async def count(self, table: str) -> int:
+        """How many rows there are in a table."""
+        path = self.file.with_name("bench.db")
+        with closing(sqlite3.connect(path)) as database:
+            (number,) = database.execute(f"select count(*) from {table}").fetchone()
+        return int(number)
 
     async def until(self, span: str) -> None:
         """Let time go by, stopping at each moment at which something is due."""

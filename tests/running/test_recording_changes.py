@@ -135,7 +135,7 @@ def test_an_event_cancels_another_try_but_not_the_steps_after_a_try_that_did_it(
 ) -> None:
     before = _begun(opened)
     opened.write(runs.cancel("r", by="e7", reason="x", message="y", now=NOW))
-    again = replace(before, state=State.PENDING, cursor=cursor, due=NOW)
+    again = replace(before, path="do.0", state=State.PENDING, cursor=cursor, due=NOW)
     (stands,) = _record(opened, Change(before, again, Ended("do.0", 1, "failed")))
     assert stands.state is state
     if state is State.CANCELLED:

@@ -82,11 +82,11 @@ WHERE decider.id = 1
 -- name: set_decider (first, size, tries)
 INSERT INTO decider (id, first, size, tries) VALUES (1, $1, $2, $3) ON CONFLICT (id) DO UPDATE SET first = $1, size = $2, tries = $3 RETURNING decider.id
 
--- name: add_run (id, origin, origin_seq, origin_raised, rule, version, path, generation, key, state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by, forgiven, salt, failure, dropped, arrived, met, late, named, released)
-INSERT INTO runs (id, origin, origin_seq, origin_raised, rule, version, path, generation, key, state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by, forgiven, salt, failure, dropped, arrived, met, late, named, released) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35) ON CONFLICT DO NOTHING RETURNING runs.seq
+-- name: add_run (id, origin, origin_seq, origin_raised, rule, version, path, generation, key, state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by, forgiven, salt, failure, dropped, arrived, met, late, named, released, expires)
+INSERT INTO runs (id, origin, origin_seq, origin_raised, rule, version, path, generation, key, state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by, forgiven, salt, failure, dropped, arrived, met, late, named, released, expires) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36) ON CONFLICT DO NOTHING RETURNING runs.seq
 
 -- name: run_by_id (id)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires 
 FROM runs 
 WHERE runs.id = $1
 
@@ -115,8 +115,8 @@ UPDATE runs SET state=$1, due=$2, lane=$3, cursor=$4, attempt=$5, starts=$6, fir
 -- name: cancel_run (reason, message, now, by, run)
 UPDATE runs SET state='cancelled', reason=$1, message=$2, ended=$3, cancelled_by=$4 WHERE runs.id = $5 AND runs.state IN ('pending', 'queued', 'on hold') RETURNING runs.id
 
--- name: mark_cancelled (by, run)
-UPDATE runs SET cancelled_by=$1 WHERE runs.id = $2 AND runs.state = 'running' RETURNING runs.id
+-- name: mark_cancelled (reason, by, run)
+UPDATE runs SET reason=$1, cancelled_by=$2 WHERE runs.id = $3 AND runs.state = 'running' RETURNING runs.id
 
 -- name: add_attempt (run, path, number, started)
 INSERT INTO attempts (run, path, number, started) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
@@ -235,23 +235,23 @@ WHERE runs.state = 'on hold'
 -- name: hold_later (reason, message, of, after, most)
 UPDATE runs SET state='on hold', reason=$1, message=$2 WHERE runs.seq IN (SELECT runs.seq 
 FROM runs 
-WHERE state in ('pending', 'on hold') AND runs.rule = $3 AND runs.seq > $4 AND runs.state = 'pending' AND runs.released = 0 AND runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' ORDER BY runs.seq 
+WHERE state in ('pending', 'on hold') AND runs.rule = $3 AND runs.seq > $4 AND runs.state = 'pending' AND runs.released = 0 AND (runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' OR runs.path = '' AND runs.reason IN ('digest', 'quiet')) ORDER BY runs.seq 
  LIMIT $5) RETURNING runs.seq
 
 -- name: resume_later (of, after, now, most)
 UPDATE runs SET state='pending', reason=NULL, message=NULL WHERE runs.seq IN (SELECT runs.seq 
 FROM runs 
-WHERE state in ('pending', 'on hold') AND runs.rule = $1 AND runs.seq > $2 AND runs.state = 'on hold' AND runs.reason IN ('rule_gone', 'rule_off') AND runs.due > $3 ORDER BY runs.seq 
+WHERE state in ('pending', 'on hold') AND runs.rule = $1 AND runs.seq > $2 AND runs.state = 'on hold' AND runs.reason IN ('rule_gone', 'rule_off', 'rule_shadow') AND runs.due > $3 ORDER BY runs.seq 
  LIMIT $4) RETURNING runs.seq
 
 -- name: mark_overdue (message, of, after, now, most)
 UPDATE runs SET reason='overdue', message=$1 WHERE runs.seq IN (SELECT runs.seq 
 FROM runs 
-WHERE state in ('pending', 'on hold') AND runs.rule = $2 AND runs.seq > $3 AND runs.state = 'on hold' AND runs.reason IN ('rule_gone', 'rule_off') AND runs.due <= $4 ORDER BY runs.seq 
+WHERE state in ('pending', 'on hold') AND runs.rule = $2 AND runs.seq > $3 AND runs.state = 'on hold' AND runs.reason IN ('rule_gone', 'rule_off', 'rule_shadow') AND runs.due <= $4 ORDER BY runs.seq 
  LIMIT $5) RETURNING runs.seq
 
 -- name: later_of_version (of, version, after, most)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires 
 FROM runs 
 WHERE state in ('pending', 'on hold') AND runs.rule = $1 AND runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND runs.version = $2 AND runs.seq > $3 ORDER BY runs.seq 
  LIMIT $4
@@ -301,7 +301,9 @@ WHERE events.seq = $1 AND events.decided IS NOT NULL AND NOT (EXISTS (SELECT *
 FROM runs 
 WHERE runs.origin_seq = events.seq)) AND NOT (EXISTS (SELECT * 
 FROM runs 
-WHERE runs.arrived = events.seq)) AND (events.subject = '' OR events.type LIKE '%.deleted' OR (EXISTS (SELECT * 
+WHERE runs.arrived = events.seq)) AND NOT (EXISTS (SELECT * 
+FROM gathered 
+WHERE gathered.event = events.seq)) AND (events.subject = '' OR events.type LIKE '%.deleted' OR (EXISTS (SELECT * 
 FROM events AS newer 
 WHERE newer.subject = events.subject AND (newer.raised > events.raised OR newer.raised = events.raised AND newer.seq > events.seq))))
 
@@ -323,24 +325,24 @@ FROM rejected ORDER BY rejected.seq DESC
  LIMIT $1
 
 -- name: list_runs (rule, key, state, since, before, most)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires 
 FROM runs 
 WHERE ($1 IS NULL OR runs.rule = $1) AND ($2 IS NULL OR runs.key = $2) AND ($3 IS NULL OR runs.state = $3) AND runs.created >= $4 AND runs.seq < $5 ORDER BY runs.seq DESC 
  LIMIT $6
 
 -- name: list_followups (rule, key, state, since, before, most)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires 
 FROM runs 
 WHERE runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND ($1 IS NULL OR runs.rule = $1) AND ($2 IS NULL OR runs.key = $2) AND ($3 IS NULL AND runs.state IN ('pending', 'queued', 'running', 'on hold') OR runs.state = $3) AND runs.created >= $4 AND runs.seq < $5 ORDER BY runs.seq DESC 
  LIMIT $6
 
 -- name: runs_of_event (seq)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires 
 FROM runs 
 WHERE runs.origin_seq = $1 ORDER BY runs.seq
 
 -- name: list_dead (rule, key, reason, since, until, most)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires 
 FROM runs 
 WHERE runs.state = 'dead' AND runs.dropped IS NULL AND ($1 IS NULL OR runs.rule = $1) AND ($2 IS NULL OR runs.key = $2) AND ($3 IS NULL OR runs.reason = $3) AND runs.ended >= $4 AND runs.ended <= $5 ORDER BY runs.seq DESC 
  LIMIT $6
@@ -376,3 +378,114 @@ FROM events) AS newest, (SELECT count(runs.seq) AS count_2
 FROM runs) AS runs, (SELECT count(runs.seq) AS count_3 
 FROM runs 
 WHERE runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND runs.state IN ('pending', 'queued', 'running', 'on hold')) AS followups
+
+-- name: counted (rule, key)
+SELECT counts.times 
+FROM counts 
+WHERE counts.rule = $1 AND counts.key = $2
+
+-- name: set_counted (rule, key, times, until)
+INSERT INTO counts (rule, key, times, until) VALUES ($1, $2, $3, $4) ON CONFLICT (rule, key) DO UPDATE SET times = $3, until = $4
+
+-- name: drop_counted (of, about)
+DELETE FROM counts WHERE counts.rule = $1 AND counts.key = $2
+
+-- name: places (rule, key, after)
+SELECT places.run, places.at, places.attempted 
+FROM places 
+WHERE places.rule = $1 AND places.key = $2 AND places.at > $3 ORDER BY places.at, places.event
+
+-- name: take_place (run, event, rule, key, at, until, attempted)
+INSERT INTO places (run, event, rule, key, at, until, attempted) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
+
+-- name: attempted (story)
+UPDATE places SET attempted=1 WHERE places.run = $1
+
+-- name: open_of_story (story)
+SELECT runs.id 
+FROM runs JOIN runs AS story ON story.origin_seq = runs.origin_seq AND story.rule = runs.rule AND story.generation = runs.generation 
+WHERE story.id = $1 AND runs.state in ('pending', 'queued', 'running', 'on hold') AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%') ORDER BY runs.seq
+
+-- name: open_of_key (of, about)
+SELECT runs.id, runs.path, runs.reason 
+FROM runs 
+WHERE runs.state in ('pending', 'queued', 'running', 'on hold') AND runs.rule = $1 AND runs.key = $2 AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%') ORDER BY runs.seq
+
+-- name: window (rule, key)
+SELECT windows.run, windows.due, windows.count, runs.state, runs.reason 
+FROM windows LEFT OUTER JOIN runs ON runs.id = windows.run 
+WHERE windows.rule = $1 AND windows.key = $2
+
+-- name: set_window (rule, key, run, due, count, until)
+INSERT INTO windows (rule, key, run, due, count, until) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (rule, key) DO UPDATE SET run = $3, due = $4, count = $5, until = $6
+
+-- name: gather (run, event)
+INSERT INTO gathered (run, event) VALUES ($1, $2) ON CONFLICT DO NOTHING
+
+-- name: gathered (of_run)
+SELECT gathered.event 
+FROM gathered 
+WHERE gathered.run = $1 AND gathered.left_out = 0 ORDER BY gathered.event
+
+-- name: leave_out (of_run, seq)
+UPDATE gathered SET left_out=1 WHERE gathered.run = $1 AND gathered.event = $2
+
+-- name: close_window (moment, expires, of_run)
+UPDATE runs SET due=$1, expires=$2 WHERE runs.id = $3 AND runs.state = 'pending' RETURNING runs.id
+
+-- name: due_windows (now)
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires 
+FROM runs 
+WHERE runs.state = 'pending' AND runs.due <= $1 AND runs.reason = 'digest' ORDER BY runs.due
+
+-- name: put_behind (moment, message, of_run)
+UPDATE runs SET due=$1, reason='concurrency', message=$2 WHERE runs.id = $3 AND runs.state = 'pending' RETURNING runs.id
+
+-- name: forward (of_run)
+UPDATE runs SET reason=NULL, message=NULL WHERE runs.id = $1 AND runs.state = 'pending' RETURNING runs.id
+
+-- name: next_behind (most)
+SELECT runs.id 
+FROM runs 
+WHERE runs.reason = 'concurrency' AND runs.state = 'pending' AND NOT (EXISTS (SELECT * 
+FROM runs AS other 
+WHERE other.rule = runs.rule AND other.key = runs.key AND other.state in ('pending', 'queued', 'running', 'on hold') AND other.path = '' AND other.id != runs.id AND (other.reason IS NULL OR (other.reason NOT IN ('concurrency', 'digest')) OR other.reason = 'concurrency' AND other.seq < runs.seq))) ORDER BY runs.seq 
+ LIMIT $1
+
+-- name: any_behind ()
+SELECT runs.id 
+FROM runs 
+WHERE runs.reason = 'concurrency' AND runs.state = 'pending' 
+ LIMIT 1
+
+-- name: let_go (moment, of_run)
+UPDATE runs SET due=$1, reason=NULL, message=NULL WHERE runs.id = $2 AND runs.state = 'pending' RETURNING runs.id
+
+-- name: rename_counts (heir, of)
+UPDATE counts SET rule=$1 WHERE counts.rule = $2 AND NOT (EXISTS (SELECT * 
+FROM counts AS theirs 
+WHERE theirs.rule = $1 AND theirs.key = counts.key))
+
+-- name: rename_places (heir, of)
+UPDATE places SET rule=$1 WHERE places.rule = $2
+
+-- name: rename_windows (heir, of)
+UPDATE windows SET rule=$1 WHERE windows.rule = $2 AND NOT (EXISTS (SELECT * 
+FROM windows AS theirs 
+WHERE theirs.rule = $1 AND theirs.key = windows.key))
+
+-- name: forget_gathered ()
+DELETE FROM gathered WHERE NOT (EXISTS (SELECT * 
+FROM runs 
+WHERE runs.origin_seq = (SELECT min(same.event) AS min_1 
+FROM gathered AS same, gathered 
+WHERE same.run = gathered.run)))
+
+-- name: forget_counts (before)
+DELETE FROM counts WHERE counts.until < $1
+
+-- name: forget_places (before)
+DELETE FROM places WHERE places.until < $1
+
+-- name: forget_windows (before)
+DELETE FROM windows WHERE windows.until < $1

@@ -82,11 +82,11 @@ WHERE decider.id = 1
 -- name: set_decider (first, size, tries)
 INSERT INTO decider (id, first, size, tries) VALUES (1, :first, :size, :tries) ON CONFLICT (id) DO UPDATE SET first = :first, size = :size, tries = :tries RETURNING id
 
--- name: add_run (id, origin, origin_seq, origin_raised, rule, version, path, generation, key, state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by, forgiven, salt, failure, dropped, arrived, met, late, named, released)
-INSERT INTO runs (id, origin, origin_seq, origin_raised, rule, version, path, generation, "key", state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by, forgiven, salt, failure, dropped, arrived, met, late, named, released) VALUES (:id, :origin, :origin_seq, :origin_raised, :rule, :version, :path, :generation, :key, :state, :due, :created, :lane, :priority, :cursor, :attempt, :starts, :first_try, :delayed, :watched, :results, :reason, :message, :ended, :parent, :cancelled_by, :forgiven, :salt, :failure, :dropped, :arrived, :met, :late, :named, :released) ON CONFLICT DO NOTHING RETURNING seq
+-- name: add_run (id, origin, origin_seq, origin_raised, rule, version, path, generation, key, state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by, forgiven, salt, failure, dropped, arrived, met, late, named, released, expires)
+INSERT INTO runs (id, origin, origin_seq, origin_raised, rule, version, path, generation, "key", state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by, forgiven, salt, failure, dropped, arrived, met, late, named, released, expires) VALUES (:id, :origin, :origin_seq, :origin_raised, :rule, :version, :path, :generation, :key, :state, :due, :created, :lane, :priority, :cursor, :attempt, :starts, :first_try, :delayed, :watched, :results, :reason, :message, :ended, :parent, :cancelled_by, :forgiven, :salt, :failure, :dropped, :arrived, :met, :late, :named, :released, :expires) ON CONFLICT DO NOTHING RETURNING seq
 
 -- name: run_by_id (id)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires 
 FROM runs 
 WHERE runs.id = :id
 
@@ -115,8 +115,8 @@ UPDATE runs SET state=:state, due=:due, lane=:lane, cursor=:cursor, attempt=:att
 -- name: cancel_run (reason, message, now, by, run)
 UPDATE runs SET state='cancelled', reason=:reason, message=:message, ended=:now, cancelled_by=:by WHERE runs.id = :run AND runs.state IN ('pending', 'queued', 'on hold') RETURNING id
 
--- name: mark_cancelled (by, run)
-UPDATE runs SET cancelled_by=:by WHERE runs.id = :run AND runs.state = 'running' RETURNING id
+-- name: mark_cancelled (reason, by, run)
+UPDATE runs SET reason=:reason, cancelled_by=:by WHERE runs.id = :run AND runs.state = 'running' RETURNING id
 
 -- name: add_attempt (run, path, number, started)
 INSERT INTO attempts (run, path, number, started) VALUES (:run, :path, :number, :started) ON CONFLICT DO NOTHING
@@ -235,23 +235,23 @@ WHERE runs.state = 'on hold'
 -- name: hold_later (reason, message, of, after, most)
 UPDATE runs SET state='on hold', reason=:reason, message=:message WHERE runs.seq IN (SELECT runs.seq 
 FROM runs INDEXED BY runs_later 
-WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.seq > :after AND runs.state = 'pending' AND runs.released = 0 AND runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' ORDER BY runs.seq
+WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.seq > :after AND runs.state = 'pending' AND runs.released = 0 AND (runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' OR runs.path = '' AND runs.reason IN ('digest', 'quiet')) ORDER BY runs.seq
  LIMIT :most) RETURNING seq
 
 -- name: resume_later (of, after, now, most)
 UPDATE runs SET state='pending', reason=NULL, message=NULL WHERE runs.seq IN (SELECT runs.seq 
 FROM runs INDEXED BY runs_state 
-WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.seq > :after AND runs.state = 'on hold' AND runs.reason IN ('rule_gone', 'rule_off') AND runs.due > :now ORDER BY runs.seq
+WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.seq > :after AND runs.state = 'on hold' AND runs.reason IN ('rule_gone', 'rule_off', 'rule_shadow') AND runs.due > :now ORDER BY runs.seq
  LIMIT :most) RETURNING seq
 
 -- name: mark_overdue (message, of, after, now, most)
 UPDATE runs SET reason='overdue', message=:message WHERE runs.seq IN (SELECT runs.seq 
 FROM runs INDEXED BY runs_state 
-WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.seq > :after AND runs.state = 'on hold' AND runs.reason IN ('rule_gone', 'rule_off') AND runs.due <= :now ORDER BY runs.seq
+WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.seq > :after AND runs.state = 'on hold' AND runs.reason IN ('rule_gone', 'rule_off', 'rule_shadow') AND runs.due <= :now ORDER BY runs.seq
  LIMIT :most) RETURNING seq
 
 -- name: later_of_version (of, version, after, most)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires 
 FROM runs INDEXED BY runs_later 
 WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND runs.version = :version AND runs.seq > :after ORDER BY runs.seq
  LIMIT :most
@@ -301,7 +301,9 @@ WHERE events.seq = :seq AND events.decided IS NOT NULL AND NOT (EXISTS (SELECT *
 FROM runs 
 WHERE runs.origin_seq = events.seq)) AND NOT (EXISTS (SELECT * 
 FROM runs 
-WHERE runs.arrived = events.seq)) AND (events.subject = '' OR events.type LIKE '%.deleted' OR (EXISTS (SELECT * 
+WHERE runs.arrived = events.seq)) AND NOT (EXISTS (SELECT * 
+FROM gathered 
+WHERE gathered.event = events.seq)) AND (events.subject = '' OR events.type LIKE '%.deleted' OR (EXISTS (SELECT * 
 FROM events AS newer 
 WHERE newer.subject = events.subject AND (newer.raised > events.raised OR newer.raised = events.raised AND newer.seq > events.seq))))
 
@@ -323,24 +325,24 @@ FROM rejected ORDER BY rejected.seq DESC
  LIMIT :most
 
 -- name: list_runs (rule, key, state, since, before, most)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires 
 FROM runs 
 WHERE (:rule IS NULL OR runs.rule = :rule) AND (:key IS NULL OR runs."key" = :key) AND (:state IS NULL OR runs.state = :state) AND runs.created >= :since AND runs.seq < :before ORDER BY runs.seq DESC
  LIMIT :most
 
 -- name: list_followups (rule, key, state, since, before, most)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires 
 FROM runs 
 WHERE runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND (:rule IS NULL OR runs.rule = :rule) AND (:key IS NULL OR runs."key" = :key) AND (:state IS NULL AND runs.state IN ('pending', 'queued', 'running', 'on hold') OR runs.state = :state) AND runs.created >= :since AND runs.seq < :before ORDER BY runs.seq DESC
  LIMIT :most
 
 -- name: runs_of_event (seq)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires 
 FROM runs 
 WHERE runs.origin_seq = :seq ORDER BY runs.seq
 
 -- name: list_dead (rule, key, reason, since, until, most)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires 
 FROM runs 
 WHERE runs.state = 'dead' AND runs.dropped IS NULL AND (:rule IS NULL OR runs.rule = :rule) AND (:key IS NULL OR runs."key" = :key) AND (:reason IS NULL OR runs.reason = :reason) AND runs.ended >= :since AND runs.ended <= :until ORDER BY runs.seq DESC
  LIMIT :most
@@ -376,3 +378,114 @@ FROM events) AS newest, (SELECT count(runs.seq) AS count_2
 FROM runs) AS runs, (SELECT count(runs.seq) AS count_3 
 FROM runs 
 WHERE runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND runs.state IN ('pending', 'queued', 'running', 'on hold')) AS followups
+
+-- name: counted (rule, key)
+SELECT counts.times 
+FROM counts 
+WHERE counts.rule = :rule AND counts."key" = :key
+
+-- name: set_counted (rule, key, times, until)
+INSERT INTO counts (rule, "key", times, until) VALUES (:rule, :key, :times, :until) ON CONFLICT (rule, "key") DO UPDATE SET times = :times, until = :until
+
+-- name: drop_counted (of, about)
+DELETE FROM counts WHERE counts.rule = :of AND counts."key" = :about
+
+-- name: places (rule, key, after)
+SELECT places.run, places.at, places.attempted 
+FROM places 
+WHERE places.rule = :rule AND places."key" = :key AND places.at > :after ORDER BY places.at, places.event
+
+-- name: take_place (run, event, rule, key, at, until, attempted)
+INSERT INTO places (run, event, rule, "key", at, until, attempted) VALUES (:run, :event, :rule, :key, :at, :until, :attempted) ON CONFLICT DO NOTHING
+
+-- name: attempted (story)
+UPDATE places SET attempted=1 WHERE places.run = :story
+
+-- name: open_of_story (story)
+SELECT runs.id 
+FROM runs JOIN runs AS story ON story.origin_seq = runs.origin_seq AND story.rule = runs.rule AND story.generation = runs.generation 
+WHERE story.id = :story AND runs.state in ('pending', 'queued', 'running', 'on hold') AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%') ORDER BY runs.seq
+
+-- name: open_of_key (of, about)
+SELECT runs.id, runs.path, runs.reason 
+FROM runs INDEXED BY runs_open 
+WHERE runs.state in ('pending', 'queued', 'running', 'on hold') AND runs.rule = :of AND runs."key" = :about AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%') ORDER BY runs.seq
+
+-- name: window (rule, key)
+SELECT windows.run, windows.due, windows.count, runs.state, runs.reason 
+FROM windows LEFT OUTER JOIN runs ON runs.id = windows.run 
+WHERE windows.rule = :rule AND windows."key" = :key
+
+-- name: set_window (rule, key, run, due, count, until)
+INSERT INTO windows (rule, "key", run, due, count, until) VALUES (:rule, :key, :run, :due, :count, :until) ON CONFLICT (rule, "key") DO UPDATE SET run = :run, due = :due, count = :count, until = :until
+
+-- name: gather (run, event)
+INSERT INTO gathered (run, event) VALUES (:run, :event) ON CONFLICT DO NOTHING
+
+-- name: gathered (of_run)
+SELECT gathered.event 
+FROM gathered 
+WHERE gathered.run = :of_run AND gathered.left_out = 0 ORDER BY gathered.event
+
+-- name: leave_out (of_run, seq)
+UPDATE gathered SET left_out=1 WHERE gathered.run = :of_run AND gathered.event = :seq
+
+-- name: close_window (moment, expires, of_run)
+UPDATE runs SET due=:moment, expires=:expires WHERE runs.id = :of_run AND runs.state = 'pending' RETURNING id
+
+-- name: due_windows (now)
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires 
+FROM runs INDEXED BY runs_due 
+WHERE runs.state = 'pending' AND runs.due <= :now AND runs.reason = 'digest' ORDER BY runs.due
+
+-- name: put_behind (moment, message, of_run)
+UPDATE runs SET due=:moment, reason='concurrency', message=:message WHERE runs.id = :of_run AND runs.state = 'pending' RETURNING id
+
+-- name: forward (of_run)
+UPDATE runs SET reason=NULL, message=NULL WHERE runs.id = :of_run AND runs.state = 'pending' RETURNING id
+
+-- name: next_behind (most)
+SELECT runs.id 
+FROM runs INDEXED BY runs_behind 
+WHERE runs.reason = 'concurrency' AND runs.state = 'pending' AND NOT (EXISTS (SELECT * 
+FROM runs AS other 
+WHERE other.rule = runs.rule AND other."key" = runs."key" AND other.state in ('pending', 'queued', 'running', 'on hold') AND other.path = '' AND other.id != runs.id AND (other.reason IS NULL OR (other.reason NOT IN ('concurrency', 'digest')) OR other.reason = 'concurrency' AND other.seq < runs.seq))) ORDER BY runs.seq
+ LIMIT :most
+
+-- name: any_behind ()
+SELECT runs.id 
+FROM runs INDEXED BY runs_behind 
+WHERE runs.reason = 'concurrency' AND runs.state = 'pending'
+ LIMIT 1
+
+-- name: let_go (moment, of_run)
+UPDATE runs SET due=:moment, reason=NULL, message=NULL WHERE runs.id = :of_run AND runs.state = 'pending' RETURNING id
+
+-- name: rename_counts (heir, of)
+UPDATE counts SET rule=:heir WHERE counts.rule = :of AND NOT (EXISTS (SELECT * 
+FROM counts AS theirs 
+WHERE theirs.rule = :heir AND theirs."key" = counts."key"))
+
+-- name: rename_places (heir, of)
+UPDATE places SET rule=:heir WHERE places.rule = :of
+
+-- name: rename_windows (heir, of)
+UPDATE windows SET rule=:heir WHERE windows.rule = :of AND NOT (EXISTS (SELECT * 
+FROM windows AS theirs 
+WHERE theirs.rule = :heir AND theirs."key" = windows."key"))
+
+-- name: forget_gathered ()
+DELETE FROM gathered WHERE NOT (EXISTS (SELECT * 
+FROM runs 
+WHERE runs.origin_seq = (SELECT min(same.event) AS min_1 
+FROM gathered AS same, gathered 
+WHERE same.run = gathered.run)))
+
+-- name: forget_counts (before)
+DELETE FROM counts WHERE counts.until < :before
+
+-- name: forget_places (before)
+DELETE FROM places WHERE places.until < :before
+
+-- name: forget_windows (before)
+DELETE FROM windows WHERE windows.until < :before

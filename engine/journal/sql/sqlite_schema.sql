@@ -21,6 +21,14 @@ CREATE TABLE clocks (
 	last BIGINT NOT NULL, 
 	PRIMARY KEY (rule)
 );
+CREATE TABLE counts (
+	rule TEXT NOT NULL, 
+	"key" TEXT NOT NULL, 
+	times TEXT NOT NULL, 
+	until BIGINT NOT NULL, 
+	PRIMARY KEY (rule, "key")
+)
+ WITHOUT ROWID;
 CREATE TABLE decider (
 	id INTEGER NOT NULL, 
 	first BIGINT NOT NULL, 
@@ -49,6 +57,14 @@ CREATE INDEX events_subject ON events (subject, raised, seq);
 CREATE INDEX events_type ON events (type, seq);
 CREATE INDEX events_undecided ON events (seq) WHERE decided is null;
 CREATE INDEX events_waiting ON events (stored) WHERE decided is null;
+CREATE TABLE gathered (
+	run TEXT NOT NULL, 
+	event BIGINT NOT NULL, 
+	left_out INTEGER DEFAULT 0 NOT NULL, 
+	PRIMARY KEY (run, event)
+)
+ WITHOUT ROWID;
+CREATE INDEX gathered_event ON gathered (event);
 CREATE TABLE in_force (
 	id INTEGER NOT NULL, 
 	ruleset TEXT NOT NULL, 
@@ -56,6 +72,18 @@ CREATE TABLE in_force (
 	broken TEXT NOT NULL, 
 	PRIMARY KEY (id)
 );
+CREATE TABLE places (
+	run TEXT NOT NULL, 
+	event BIGINT NOT NULL, 
+	rule TEXT NOT NULL, 
+	"key" TEXT NOT NULL, 
+	at BIGINT NOT NULL, 
+	until BIGINT NOT NULL, 
+	attempted INTEGER NOT NULL, 
+	PRIMARY KEY (run, event)
+)
+ WITHOUT ROWID;
+CREATE INDEX places_key ON places (rule, "key", at);
 CREATE TABLE rejected (
 	seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
 	source TEXT NOT NULL, 
@@ -106,14 +134,17 @@ CREATE TABLE runs (
 	late BIGINT DEFAULT 0 NOT NULL, 
 	named TEXT DEFAULT '' NOT NULL, 
 	released INTEGER DEFAULT 0 NOT NULL, 
+	expires BIGINT, 
 	CONSTRAINT runs_once UNIQUE (origin, rule, path, generation), 
 	UNIQUE (id)
 );
 CREATE INDEX runs_arrived ON runs (arrived) WHERE arrived is not null;
+CREATE INDEX runs_behind ON runs (rule, "key", seq) WHERE reason = 'concurrency';
 CREATE INDEX runs_due ON runs (due) WHERE state = 'pending';
 CREATE INDEX runs_ended ON runs (ended) WHERE ended is not null;
 CREATE INDEX runs_key ON runs ("key", seq);
 CREATE INDEX runs_later ON runs (rule, seq) WHERE state in ('pending', 'on hold');
+CREATE INDEX runs_open ON runs (rule, "key", seq) WHERE state in ('pending', 'queued', 'running', 'on hold');
 CREATE INDEX runs_origin ON runs (origin_seq);
 CREATE INDEX runs_parked ON runs (lane, attempt, seq) WHERE reason = 'target_paused';
 CREATE INDEX runs_rule ON runs (rule, seq);
@@ -141,3 +172,13 @@ CREATE TABLE watches (
 )
  WITHOUT ROWID;
 CREATE INDEX watches_run ON watches (run);
+CREATE TABLE windows (
+	rule TEXT NOT NULL, 
+	"key" TEXT NOT NULL, 
+	run TEXT NOT NULL, 
+	due BIGINT NOT NULL, 
+	count INTEGER NOT NULL, 
+	until BIGINT NOT NULL, 
+	PRIMARY KEY (rule, "key")
+)
+ WITHOUT ROWID;
