@@ -10,6 +10,7 @@ from typing import Any
 from engine.action import Connection, Registry
 from engine.errors import UserError
 from engine.library import CompileRule, Library, Stored, spec_of
+from engine.reloading.rehearsed import rehearse
 from engine.reloading.reloader import Reading
 from engine.reloading.watching import stamp
 from engine.rules.connections import compile_connection, resolve
@@ -32,7 +33,8 @@ def reading_of(rules: Path, actions: Registry, secrets: Secrets) -> Reading:
         return {name: spec for name, spec in found.items() if spec is not None}
 
     def read(last: RuleSet | None, path: Path | None) -> Loaded:
-        return load(path or rules, actions=actions, secrets=secrets, last=last)
+        loaded = load(path or rules, actions=actions, secrets=secrets, last=last)
+        return rehearse(loaded, last, actions)
 
     return Reading(read, connections, partial(stamp, rules))
 

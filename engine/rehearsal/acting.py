@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,3 @@ def performer(play: Play, now: Callable[[], int]) -> Callable[..., Action[Any]]:
 def no_connection(name: str) -> Connection:
     """Nobody is called, so nothing is needed of a connection."""
     return Connection(kind=name)
-
-
-Wait = Callable[[int], Awaitable[bool]]

@@ -106,19 +106,20 @@ def fits(want: Any, value: Any) -> bool:
     if isinstance(want, Where):
         return _holds(want, value) and fits(want.rest, value)
     if isinstance(want, Mapping):
-        if not isinstance(value, Mapping):
-            return not want
-        return all(fits(one, value.get(name)) for name, one in want.items())
+        known = value if isinstance(value, Mapping) else {}
+        return all(fits(one, known.get(name)) for name, one in want.items())
     if isinstance(want, list):
-        return (
-            isinstance(value, list | tuple)
-            and len(want) == len(value)
-            and all(map(fits, want, value))
-        )
-    if isinstance(value, list | tuple) and len(value) == 1:
+        same = isinstance(value, list) and len(want) == len(value)
+        return same and all(map(fits, want, value))
+    if isinstance(value, list) and len(value) == 1:
         return fits(want, value[0])
-    if isinstance(want, str) and not isinstance(value, bool | None | Mapping | list | tuple):
-        return glob(want).fullmatch(str(value).rstrip("\n")) is not None
+    return _is_same(want, value)
+
+
+def _is_same(want: Any, value: Any) -> bool:
+    if isinstance(want, str) and isinstance(value, str | int | float):
+        said = str(value).lower() if isinstance(value, bool) else str(value)
+        return glob(want).fullmatch(said.rstrip("\n")) is not None
     if isinstance(want, bool) or isinstance(value, bool):
         return want is value
     return bool(want == value)

@@ -13,18 +13,17 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from engine.action import Registry
-from engine.clock import ManualClock, from_iso
+from engine.clock import ManualClock
 from engine.deciding.own import own_event
-from engine.deciding.rulebook import Rulebook
 from engine.errors import RulewaveError
 from engine.journal import runs
 from engine.journal.memory import MemoryJournal
 from engine.journal.operations import load_statements
 from engine.library import Library, rate_of
-from engine.model import Answer, Delivery, Event
+from engine.model import NEVER, Answer, Delivery, Event
 from engine.pipeline import IntakeSettings, Pipeline
 from engine.queue import sqlite as queue
-from engine.rehearsal.acting import NoSecrets, Play, Wait, no_connection, performer
+from engine.rehearsal.acting import NoSecrets, Play, no_connection, performer
 from engine.rules.model import Rule, RuleSet
 from engine.running.alarm import Alarm, Call
 from engine.running.clocks import Clocks
@@ -33,7 +32,6 @@ from engine.running.pausing import Pausing
 from engine.running.runner import Runner
 from engine.sources.signature import sign
 
-DEFAULT_START = from_iso("2026-01-05T09:00:00.000Z") or 0
 _SECRET = "rehearsal0123456789rehearsal0123456789rehearsal0123456789abcdefg"  # noqa: S105
 _ENDLESS = 100_000
 _BLOCKED = 10_000
@@ -74,7 +72,7 @@ class Stage:
         play: how the tries of steps end.
         deadline: the moment of `time.monotonic()` at which it is given up, with `TooLong`.
         ticking: the rules whose clocks go.
-        wait: how a step waits for its target's rate, where not by laying it aside.
+        reloader: whoever replaces the rules, once they were replaced.
     """
 
     clock: ManualClock
@@ -84,7 +82,7 @@ class Stage:
     play: Play
     deadline: float = float("inf")
     ticking: Callable[[str], bool] = lambda _: True
-    wait: Wait | None = None
+    reloader: object = None
     life: _Life = field(init=False)
     _waiting: dict[asyncio.Task[None], tuple[int, asyncio.Future[bool]]] = field(
         default_factory=dict
@@ -129,7 +127,7 @@ class Stage:
         runner = Runner(
             journal, library, self.actions, NoSecrets(), clock, queue.enqueue,
             Pausing(journal, clock),
-            connect=no_connection, wait_until=self.wait or self._wait_until,
+            connect=no_connection, wait_until=self._wait_until,
             rates=partial(rate_of, library), performer=performer(self.play, clock.now),
         )  # fmt: skip
         handing = HandOver(
@@ -169,6 +167,8 @@ class Stage:
             self.clock.move(max(0, due - self.clock.now()))
             await self._wake()
             await self.settle()
+        else:
+            raise TooLong("it never comes to rest")
         self.clock.move(max(0, end - self.clock.now()))
         await self._wake()
         await self.settle()
@@ -177,7 +177,7 @@ class Stage:
         """When something will be due next; None where nothing will."""
         due = await self.journal.read(runs.next_due())
         moments = [moment for moment, _ in self._waiting.values()]
-        if due is not None and due < _NEVER:
+        if due is not None and due < NEVER:
             moments.append(due)
         tick = self.life.bell.moments.get("clock")
         if ticks and tick is not None:
@@ -237,7 +237,8 @@ class Stage:
         if moment <= self.clock.now():
             return True
         task = asyncio.current_task()
-        assert task is not None
+        if task is None:  # nobody to lay aside
+            return False
         future = asyncio.get_running_loop().create_future()
         self._waiting[task] = (moment, future)
         return bool(await future)
@@ -245,9 +246,6 @@ class Stage:
     def _check_time(self) -> None:
         if time.monotonic() > self.deadline:
             raise TooLong("it takes too long")
-
-
-_NEVER = 2**61
 
 
 async def _nobody_listens() -> None:
@@ -266,6 +264,4 @@ def library_of(journal: MemoryJournal, ruleset: RuleSet, clock: ManualClock) -> 
 
 def _forgotten(stored: object, ruleset: RuleSet, *, steps: bool = True) -> Rule | None:
     del stored, ruleset, steps
-
-
-__all__ = ["Bell", "Rulebook", "Stage", "TooLong", "library_of", "open_memory"]
+    return None

@@ -35,9 +35,7 @@ def compile_actions(
     return tuple(one for one in found if one is not None)
 
 
-def compile_endings(
-    raw: Any, setting: Setting, times: Times, report: Report
-) -> tuple[EndsSo, ...]:
+def compile_endings(raw: Any, setting: Setting, times: Times, report: Report) -> tuple[EndsSo, ...]:
     """Rules, as ids or as `{rule, at, why, times}`."""
     listed = isinstance(raw, list)
     items = raw if listed else [raw] if raw is not None else []

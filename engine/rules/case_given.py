@@ -102,9 +102,7 @@ def _event(
     return None if body is None else Happens(moment, name, body)
 
 
-def _own_event(
-    name: str, data: Mapping[str, Any], moment: int, report: Report
-) -> Happens | None:
+def _own_event(name: str, data: Mapping[str, Any], moment: int, report: Report) -> Happens | None:
     if name not in own.EVENTS:
         report.at("event").error(codes.UNKNOWN_EVENT, *unknown_event(name))
         return None

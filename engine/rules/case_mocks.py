@@ -20,6 +20,7 @@ _EXIT = re.compile(r"exit (?:code )?(\d{1,3})\b.*", re.IGNORECASE | re.ASCII)
 _PLACE = re.compile(r"(do|on_failure)(\.\w+)+", re.ASCII)
 _AGAIN = {408, 425, 429}
 _TEMPFAIL = 75
+_THEIR_FAULT = 500
 
 
 def compile_mocks(
@@ -45,10 +46,10 @@ def compile_mocks(
 
 
 def failure(text: str) -> Fails:
-    """A failure as people call it: `HTTP 503`, `SMTP 451`, `exit code 75`, `timeout`, …"""
+    """A failure as people call it: `HTTP 503`, `SMTP 451`, `exit code 75` or `timeout`."""
     if status := _STATUS.fullmatch(text):
         number = int(status[1])
-        retry = number in _AGAIN or number >= 500
+        retry = number in _AGAIN or number >= _THEIR_FAULT
         return Fails(text, retry=retry, reason="http_status")
     if smtp := _SMTP.fullmatch(text):
         return Fails(text, retry=smtp[1] == "4", reason="refused")

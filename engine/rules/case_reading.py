@@ -18,9 +18,7 @@ DEFAULT_START = "2026-01-05 09:00"
 _KEYS = frozenset({"name", "rule", "given", "until", "start", "panel", "mock", "expect"})
 
 
-def compile_cases(
-    entries: Sequence[tuple[Any, Report]], setting: Setting
-) -> tuple[Case, ...]:
+def compile_cases(entries: Sequence[tuple[Any, Report]], setting: Setting) -> tuple[Case, ...]:
     """The tests without a mistake."""
     cases: list[Case] = []
     first: dict[str, str] = {}
@@ -90,9 +88,7 @@ def _start(raw: Mapping[str, Any], setting: Setting, report: Report) -> int:
     return 0 if default is None else default
 
 
-def _expected(
-    raw: Mapping[str, Any], setting: Setting, times: Times, report: Report
-) -> Expected:
+def _expected(raw: Mapping[str, Any], setting: Setting, times: Times, report: Report) -> Expected:
     nothing = Expected(None, {})
     if not shapes.needs(raw, "expect", "a test", report):
         return nothing

@@ -121,10 +121,10 @@ class Case:
     @property
     def last(self) -> int:
         """The moment of the last thing that is given or expected."""
-        acts = self.expected.actions or ()
-        ends = [one for some in self.expected.endings.values() for one in some]
-        wanted = [one.at for one in (*acts, *ends) if one.at is not None]
-        return max((self.start, *(one.at for one in self.given), *wanted))
+        ends = [one.at for some in self.expected.endings.values() for one in some]
+        wanted = [*ends, *(one.at for one in self.expected.actions or ())]
+        known = [at for at in wanted if at is not None]
+        return max([self.start, *known, *(one.at for one in self.given)])
 
     def is_under_test(self, rule: str) -> bool:
         """Whether the test is about this rule."""
