@@ -20,6 +20,7 @@ from engine.cli import (
     serve,
     sign,
     systemd,
+    testing,
 )
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("check")(check.check)
+app.command("test")(testing.rehearse)
 app.command("explain")(explain.explain)
 app.command("demo")(demo.demo)
 app.command("send")(send.send)

@@ -147,7 +147,8 @@ class Rehearsal:
         try:
             await self._tell(case, stage, cast)
         except TooLong as error:
-            errors.append(str(error))
+            spent = time.monotonic() > end
+            errors.append("all tests together take too long" if spent else str(error))
         finally:
             await stage.end()
         known = cast.rules
