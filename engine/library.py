@@ -113,7 +113,8 @@ class Library:
     def _note_kinds(self, *rules: Rule) -> None:
         for rule in rules:
             followups = (step for step in walk_all(rule) if isinstance(step, AfterStep))
-            for part in (rule, *followups):
+            parts: tuple[Rule | AfterStep, ...] = (rule, *followups)
+            for part in parts:
                 for wanted in part.watched_for:
                     self._kinds.setdefault((wanted.pattern, rule.per.text), rule.per)
 

@@ -14,6 +14,7 @@ from engine import holding
 from engine.clock import Clock
 from engine.deciding.batch import Batch, undecidable
 from engine.deciding.decisions import Cancel, Decision, Meet, Prepared, Waiting, Wish
+from engine.deciding.matching import Outcome
 from engine.deciding.planning import handed_over, identifier
 from engine.errors import JournalUnavailable
 from engine.journal import events, runs
@@ -57,6 +58,7 @@ class Pipeline:
     Attributes:
         stored: the doorbell: set when an event was stored.
         on_planned: told which runs a decision made or cancelled, after that is committed.
+        on_judged: told what the rules said to an event, likewise.
     """
 
     journal: SqliteJournal
@@ -65,6 +67,7 @@ class Pipeline:
     intake: IntakeSettings
     enqueue: Enqueue
     on_planned: Callable[[Sequence[Run]], None] = lambda _: None
+    on_judged: Callable[[Sequence[Outcome]], None] = lambda _: None
     stored: asyncio.Event = field(default_factory=asyncio.Event)
     backlog: int = 0
     _limit: int = BATCH
@@ -172,6 +175,8 @@ class Pipeline:
                 decisions = await self._decide(batch, facts)
             made, told = await self.journal.write(self._commit(batch, decisions, bounds))
         self._settle(len(facts), made, told)
+        for decision in decisions:
+            self.on_judged(decision.outcomes)
         return len(facts)
 
     async def _decide(self, batch: Batch, facts: Sequence[Facts]) -> list[Decision]:

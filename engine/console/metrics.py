@@ -55,13 +55,24 @@ class Metrics:
 
         self._rules = Gauge(
             "rulewave_rules",
-            "Rules in force, live or off; and those with an error, in force or not.",
+            "Rules in force: live, in shadow or off; and those with an error, in force or not.",
             ["state"],
             registry=gauges,
         )
         self._reloads = Counter(
             "rulewave_reloads", "Reloads of the rules.", ["outcome"], registry=counts
         )
+
+        self._outcomes = Counter(
+            "rulewave_outcomes",
+            "What rules said to events; of those held back, by what.",
+            ["verdict", "held_by"],
+            registry=counts,
+        )
+
+    def judged(self, verdict: str, held_by: str) -> None:
+        """Count what a rule said to an event, other than that it did not match."""
+        self._outcomes.labels(verdict, held_by).inc()
 
     def answered(self, code: str) -> None:
         """Count an answer to a delivery."""

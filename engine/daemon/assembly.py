@@ -22,13 +22,14 @@ from engine.console.desk import Desk
 from engine.console.metrics import Metrics, Numbers
 from engine.daemon.registry import find_actions
 from engine.daemon.supply import Connections, reading_of, recompiler
+from engine.deciding.matching import Outcome
 from engine.errors import JournalUnavailable, UserError
 from engine.journal import runs
 from engine.journal.opening import prepare
 from engine.journal.operations import load_statements
 from engine.journal.sqlite import FileLock, SqliteJournal
 from engine.library import Library, rate_of
-from engine.model import Answer, Delivery, Run
+from engine.model import Answer, Delivery, Run, Verdict
 from engine.pipeline import IntakeSettings, Pipeline
 from engine.queue import sqlite as sqlite_queue
 from engine.queue.worker import Worker
@@ -193,6 +194,7 @@ def _join(
     )  # fmt: skip
     metrics = Metrics()
     pipeline.on_planned = runner.on_change = _reporter(handing.notice, metrics)
+    pipeline.on_judged = _counter(metrics)
     runner.on_own = handing.on_own = pipeline.heard
     pausing.on_due = handing.poke
     wake = _waker(pipeline, handing)
@@ -228,9 +230,8 @@ def _swapper(
 def _counted(standing: Standing) -> dict[str, int]:
     """How many rules there are of each kind; the last good version of a broken one counts as well."""
     rules = standing.ruleset.rules
-    off = sum(rule.mode == "off" for rule in rules)
-    broken = sum(rule != WHOLE for rule in standing.broken)
-    return {"live": len(rules) - off, "off": off, "broken": broken}
+    modes = {mode: sum(rule.mode == mode for rule in rules) for mode in ("live", "shadow", "off")}
+    return {**modes, "broken": sum(rule != WHOLE for rule in standing.broken)}
 
 
 def _broken_note(standing: Standing, rule: str) -> str:
@@ -249,6 +250,15 @@ def _reporter(
                 metrics.run_ended(run.state.value)
 
     return report
+
+
+def _counter(metrics: Metrics) -> Callable[[Sequence[Outcome]], None]:
+    def count(outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            if outcome.verdict is not Verdict.NOT_MATCHED:
+                metrics.judged(outcome.verdict.value, outcome.held.by if outcome.held else "")
+
+    return count
 
 
 def _waker(pipeline: Pipeline, handing: HandOver) -> Callable[[], None]:

@@ -19,7 +19,7 @@ from engine.deciding.cancelling import (
 )
 from engine.deciding.context import Context, base_context, key_of, rule_context
 from engine.deciding.decisions import Cancel, Decision, Left, Meet, Prepared, Waiting, Wish
-from engine.deciding.holding import Ruling, recorded, rule_on
+from engine.deciding.holding import Ruling, as_of, recorded, rule_on
 from engine.deciding.matching import Outcome, judge, ruled
 from engine.deciding.own import SOURCE, Own, could_not_evaluate
 from engine.deciding.planning import (
@@ -127,10 +127,11 @@ class Batch:
             return outcome, None, []
         rule, event = outcome.rule, prepared.facts.event
         place = (rule.id, outcome.key)
-        before = self.holding.get(place, Holding()).without(self.ended)
+        known = self.holding.get(place, Holding()).without(self.ended)
+        before = as_of(rule, event.stored, known)
         ruling = rule_on(rule, first_run(rule, event), event.stored, before)
         plans = self._plan(prepared, outcome, ruling) if ruling.makes else []
-        self.holding[place] = _with_runs(ruling, before, plans)
+        self.holding[place] = _with_runs(rule, ruling, before, plans)
         left = Left(rule, outcome.key, event.seq, event.stored, before, ruling)
         self._grow(ruling, event)
         return ruled(outcome, ruling), left, plans
@@ -292,17 +293,19 @@ def _outcome_record(outcome: Outcome, state: Mapping[str, Any] | None) -> dict[s
     return record
 
 
-def _with_runs(ruling: Ruling, before: Holding, plans: Iterable[PlannedRun]) -> Holding:
+def _with_runs(rule: Rule, ruling: Ruling, before: Holding, plans: Iterable[PlannedRun]) -> Holding:
     """What a match leaves, with all the runs that it made: its follow-ups are under way as well."""
     made = [one.run for one in plans if one.run.state in OPEN_STATES]
+    places = ruling.after.places
+    if ruling.takes is not None and ruling.makes:
+        open = tuple(run.id for run in made)
+        places = (*places[:-1], replace(ruling.takes, open=open))
+    if rule.concurrency == "parallel":
+        return replace(ruling.after, places=places, under_way=())
     known = tuple(one for one in ruling.after.under_way if one in before.under_way)
     fresh = tuple(
         UnderWay(run.id, steps=not run.path)
         for run in made
         if not tells_of_failure(run.path) and run.reason != Reason.DIGEST
     )
-    places = ruling.after.places
-    if ruling.takes is not None and ruling.makes:
-        open = tuple(run.id for run in made)
-        places = (*places[:-1], replace(ruling.takes, open=open))
     return replace(ruling.after, places=places, under_way=(*known, *fresh))

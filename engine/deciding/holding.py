@@ -61,12 +61,26 @@ class _Match:
     state: Holding
 
 
+def as_of(rule: Rule, now: int, state: Holding) -> Holding:
+    """What still counts at a moment of what earlier matches left."""
+    if rule.threshold is not None:
+        first = now - rule.threshold.within
+        state = replace(state, counted=tuple(at for at in state.counted if at >= first))
+    if rule.throttle is not None:
+        after = now - rule.throttle.window
+        state = replace(state, places=tuple(one for one in state.places if one.at > after))
+    window = state.window
+    if window is not None and window.due <= now:
+        state = replace(state, window=replace(window, open=False))
+    return state
+
+
 def rule_on(rule: Rule, run: str, now: int, state: Holding) -> Ruling:
     """What becomes of a match of `rule` at the moment `now`, whose run would be `run`.
 
     `state` is what earlier matches of the same key left, without what has ended since.
     """
-    match = _Match(rule, run, now, state)
+    match = _Match(rule, run, now, as_of(rule, now, state))
     ruling = _threshold(match)
     return _shadowed(match, ruling) if rule.mode == "shadow" else ruling
 
@@ -75,8 +89,7 @@ def _threshold(match: _Match) -> Ruling:
     limit, state = match.rule.threshold, match.state
     if limit is None:
         return _throttle(match)
-    first = match.now - limit.within
-    counted = (*(at for at in state.counted if at >= first), match.now)
+    counted = (*state.counted, match.now)
     if len(counted) >= limit.at_least:
         return _throttle(replace(match, state=replace(state, counted=())))
     message = f"{len(counted)} of {limit.at_least} within {spoken(limit.within)}"
@@ -87,7 +100,7 @@ def _throttle(match: _Match) -> Ruling:
     limit, state = match.rule.throttle, match.state
     if limit is None:
         return _digest(match)
-    places = [place for place in state.places if place.at > match.now - limit.window]
+    places = state.places
     if len(places) < limit.count:
         ruling = _digest(match)
         if not (ruling.makes or ruling.joins):
@@ -105,7 +118,7 @@ def _digest(match: _Match) -> Ruling:
     if digest is None:
         return _concurrency(match)
     window = state.window
-    if window and window.open and now < window.due and window.count < digest.max:
+    if window and window.open and window.count < digest.max:
         grown = replace(window, count=window.count + 1)
         full = grown.count >= digest.max and not _is_quiet(match.rule.quiet, now)
         if full:
@@ -116,7 +129,10 @@ def _digest(match: _Match) -> Ruling:
     due = _next_due(digest, window, now)
     if due <= now:
         sent = Window(match.run, now, 1, open=False, sent=True)
-        return _concurrency(replace(match, state=replace(state, window=sent)))
+        ruling = _concurrency(replace(match, state=replace(state, window=sent)))
+        if not ruling.makes:
+            return replace(ruling, after=replace(ruling.after, window=window))
+        return ruling
     quiet = match.rule.quiet
     if quiet is not None and (end := _quiet_end(quiet, due)) is not None and quiet.hold:
         due = end
@@ -149,7 +165,9 @@ def _concurrency(match: _Match) -> Ruling:
         return replace(ruling, after=_begun(match, match.state), held=held)
     left = match.state.without(ruling.cancels)
     quiet = _quiet(replace(match, state=left))
-    return replace(quiet, cancels=ruling.cancels if quiet.makes else ())
+    if not quiet.makes:  # nothing begins, so nothing gives way
+        return replace(quiet, after=match.state)
+    return replace(quiet, cancels=ruling.cancels)
 
 
 def admit(rule: Rule, others: Collection[UnderWay]) -> Ruling:

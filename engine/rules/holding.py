@@ -19,6 +19,9 @@ _MOST_COUNTED = 10_000
 _MODES = ("parallel", "queue", "restart", "drop")
 _PRIORITIES = {"high": 10, "normal": 0, "low": -10}
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_IN_FULL = frozenset(
+    f"{day}day" for day in ("mon", "tues", "wednes", "thurs", "fri", "satur", "sun")
+)
 _EVERY_DAY = frozenset(range(len(_DAYS)))
 _THROTTLE = re.compile(r"\s*(\d{1,6})\s+per\s+(\S.*?)\s*", re.ASCII)
 _BETWEEN = re.compile(r"\s*(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})\s*", re.ASCII)
@@ -163,6 +166,12 @@ def _between(raw: Any, report: Report) -> tuple[int, int] | None:
     return start, end
 
 
+def _day(word: str) -> str:
+    """The three letters of a week day, written in full or not; what it is none stays as it is."""
+    small = word.strip().lower()
+    return small[:3] if small in _IN_FULL else small
+
+
 def _days(raw: Any, report: Report) -> frozenset[int] | None:
     """`mon-fri`, `sat, sun`, or a list of such."""
     if raw is None:
@@ -170,8 +179,8 @@ def _days(raw: Any, report: Report) -> frozenset[int] | None:
     parts = raw if isinstance(raw, list) else str(raw).split(",")
     found: set[int] = set()
     for part in parts:
-        first, _, last = str(part).strip().lower().partition("-")
-        first, last = first.strip(), last.strip() or first.strip()
+        first, _, last = (_day(word) for word in str(part).partition("-"))
+        last = last or first
         if first not in _DAYS or last not in _DAYS:
             message = f"{shown(part)} is no week day"
             report.error(codes.BAD_TIME, message, "write mon-fri, or sat, sun")

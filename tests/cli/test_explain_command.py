@@ -115,8 +115,8 @@ def test_a_stored_event_is_explained_as_it_was_decided(daemon: Daemon) -> None:
     assert (told["event"], told["decided"], told["rules_changed"]) == (line["id"], True, False)
     silent = told["rules"][0]
     assert list(silent) == [
-        "rule", "version", "since", "listens", "key", "verdict", "why", "needed", "condition",
-        "plan",
+        "rule", "version", "since", "listens", "key", "verdict", "why", "needed", "held",
+        "condition", "plan",
     ]  # fmt: skip
     assert silent["condition"] == {
         "kind": "text",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from daemon.in_process import Running, Site, tell
+from daemon.in_process import Ahead, Running, Site, tell
 
-from engine.clock import HOUR, MINUTE, SECOND, SystemClock, from_iso, to_iso
+from engine.clock import HOUR, MINUTE, SECOND, from_iso, to_iso
 
 CANCELLED = """
 version: 1
@@ -54,22 +53,6 @@ async def followup(running: Running, rule: str = "r") -> tuple[str, list[str]]:
     (id,) = [line["id"] for line in lines if line["step"] == "do.0"]
     run = await desk.ask("runs", "show", {"id": id})
     return run["state"], [attempt["step"] for attempt in run["attempts"]]
-
-
-@dataclass
-class Ahead(SystemClock):
-    """The machine's clock, so much later."""
-
-    by: int = 0
-
-    def now(self) -> int:
-        """Microseconds since 1970, UTC."""
-        return super().now() + self.by
-
-    async def pass_by(self, running: Running, span: int) -> None:
-        """Let time go by in an instant, and be woken."""
-        self.by += span
-        await running.engine.handing.hand_over()
 
 
 def test_an_event_that_overtook_the_first_one_cancels(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def anew(text: str) -> str:
     return text.replace("{text: ", "{text: new ")
 
 
-WRITES = 8
+WRITES = 9
 """How often a reload from `OLD` to `NEW` writes."""
 OLD = rule("changes", "cancel") + rule("moves", "rebind") + rule("goes") + rule("named")
 NEW = (

@@ -100,7 +100,7 @@ def test_a_step_of_a_later_version_is_refused_as_such(tmp_path: Path, step: str)
         ),
         (
             "do: [{after: 1d, do: [{say: {text: hi}}], say: {text: hi}}]",
-            '5:47: R007 there is no key "say" here; there is after, cancel_on, do, if_late, on_rule_change, when',
+            '5:47: R007 there is no key "say" here; there is after, cancel_on, do, if_late, on_rule_change, quiet, when',
         ),
         (
             "do: [{after: 1d, cancel_on: [5], say: {text: hi}}]",
@@ -123,7 +123,7 @@ def test_a_step_of_a_later_version_is_refused_as_such(tmp_path: Path, step: str)
             f"enabled: false\n{SAY}",
             '5:5: R007 there is no key "enabled" here; did you mean "mode"?',
         ),
-        (f"mode: on\n{SAY}", '5:11: R009 mode is live or off, not "on"'),
+        (f"mode: on\n{SAY}", '5:11: R009 mode is live or shadow or off, not "on"'),
         (f"tags: [5]\n{SAY}", "5:12: R009 tags holds texts, not 5"),
         (f"tags: 5\n{SAY}", "5:11: R009 tags holds texts, not 5"),
         (f"empty_ok: perhaps\n{SAY}", '5:15: R009 empty_ok is true or false, not "perhaps"'),
