@@ -21,16 +21,21 @@ class MemoryJournal(SqliteJournal):
     Args:
         statements: name → text.
         schema: tables beside the journal's own.
+        large: whether it may outgrow the memory: then it goes over into a nameless file.
     """
 
-    def __init__(self, statements: Mapping[str, str], schema: str = "") -> None:
+    def __init__(
+        self, statements: Mapping[str, str], schema: str = "", *, large: bool = False
+    ) -> None:
         self.path = Path(":memory:")
         self.deciding = asyncio.Lock()
         self._statements = statements
         self._database = sqlite3.connect(
-            ":memory:", isolation_level=None, check_same_thread=False, cached_statements=512
-        )
+            "" if large else ":memory:",
+            isolation_level=None, check_same_thread=False, cached_statements=512,
+        )  # fmt: skip
         self._database.row_factory = as_dict
+        self._database.execute("pragma cache_size=-65536")
         self._database.executescript(_SCHEMA.read_text() + schema)
         self._database.execute("begin")
 

@@ -173,6 +173,13 @@ class Stage:
         await self._wake()
         await self.settle()
 
+    async def pass_to(self, moment: int) -> None:
+        """Let time go by, where all that was due by now is done already."""
+        due = await self.next_moment()
+        if due is not None and due <= moment:
+            await self.until(moment)
+        self.clock.move(max(0, moment - self.clock.now()))
+
     async def next_moment(self, *, ticks: bool = True) -> int | None:
         """When something will be due next; None where nothing will."""
         due = await self.journal.read(runs.next_due())
@@ -252,9 +259,10 @@ async def _nobody_listens() -> None:
     """There is no worker to ring for."""
 
 
-def open_memory() -> MemoryJournal:
+def open_memory(*, large: bool = False) -> MemoryJournal:
     """A journal for stages, with all tables."""
-    return MemoryJournal({**load_statements("sqlite"), **queue.STATEMENTS}, queue.SCHEMA)
+    statements = {**load_statements("sqlite"), **queue.STATEMENTS}
+    return MemoryJournal(statements, queue.SCHEMA, large=large)
 
 
 def library_of(journal: MemoryJournal, ruleset: RuleSet, clock: ManualClock) -> Library:
