@@ -33,7 +33,8 @@ class Cast:
         done: the tries that went well.
         failed: those that did not.
         unmocked: steps whose result is used, and which the test gives none.
-        first: the moments at which steps were first tried.
+        acted: the rules of which any step was tried.
+        rules: those in force, by their ids.
     """
 
     case: Case
@@ -43,14 +44,15 @@ class Cast:
     acted: set[str] = field(default_factory=set)
     rules: dict[str, Rule] = field(default_factory=dict)
     _tries: dict[str, int] = field(default_factory=dict)
-    _first: dict[str, int] = field(default_factory=dict)
+    _last: dict[str, int] = field(default_factory=dict)
+    _waited: dict[str, int] = field(default_factory=dict)
 
     def play(self, one: Try) -> dict[str, Any]:
         """One try; raises `ActionFailed` where the test says so."""
         run, step = one.run, one.step
         self.acted.add(run.rule)
         number = self._tries[one.key] = self._tries.get(one.key, 0) + 1
-        first = self._first.setdefault(one.key, one.at)
+        waited = self._wait(one)
         ends = self._ends(run.rule, step)
         end = ends[min(number, len(ends)) - 1] if ends else None
         if isinstance(end, Fails):
@@ -64,10 +66,19 @@ class Cast:
         params = params_of(one.params)
         done = Done(
             one.at, run.rule, step.id or "", step.path, step.action, params, run.key,
-            waited=one.at - first, tries=number,
+            waited=waited, tries=number,
         )  # fmt: skip
         self.done.append(done)
         return dict(end or {})
+
+    def _wait(self, one: Try) -> int:
+        """How long the run has waited between tries by now, and those before that it came from."""
+        run = one.run
+        waited = self._waited.setdefault(run.id, self._waited.get(run.parent or "", 0))
+        waited += one.at - self._last.get(one.key, one.at)
+        self._last[one.key] = one.at
+        self._waited[run.id] = waited
+        return waited
 
     def _ends(self, rule: str, step: ActionStep) -> tuple[Ends, ...]:
         """What the test says about a step: of this rule, else of whatever rule."""

@@ -20,7 +20,7 @@ _JITTER = 1.2
 class Done:
     """An action that would have been done.
 
-    `params` are as written: name → value. `waited` is how much of `at` is waiting between tries.
+    `params` are as written: name → value. `waited` is how much of `at` is waiting between tries, which is longer by chance.
     """
 
     at: int
@@ -122,6 +122,8 @@ def _is_same(want: Any, value: Any) -> bool:
         return glob(want).fullmatch(said.rstrip("\n")) is not None
     if isinstance(want, bool) or isinstance(value, bool):
         return want is value
+    if isinstance(value, str) and want is not None:  # what is rendered is a text
+        return value.strip() == str(want)
     return bool(want == value)
 
 

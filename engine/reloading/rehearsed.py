@@ -16,14 +16,14 @@ from engine.rules import codes
 from engine.rules.loading import Loaded, with_hash
 from engine.rules.model import RuleSet
 
-ALL_SECONDS = 60.0
+ALL_SECONDS = 30.0
 """How long all tests together may take before a reload gives them up."""
 
 
 def rehearse(loaded: Loaded, last: RuleSet | None, actions: Registry) -> Loaded:
     """Run the tests with what would be in force; whatever they blame is broken.
 
-    Blocks, for a minute at most. `last` was in force before: a rule that is kept from it is
+    Blocks, for half a minute at most. `last` was in force before: a rule that is kept from it is
     tested as it is.
     """
     if not loaded.usable or not loaded.cases:
