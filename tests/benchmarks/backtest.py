@@ -86,7 +86,9 @@ def main(number: int) -> None:
             found = tried.run(now - 7 * DAY, now)
         seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{found.events} events, {len(found.new)} steps: {seconds:.0f} s, {peak:.0f} MiB at most")
+    sys.stdout.write(
+        f"{found.events} events, {len(found.new)} steps: {seconds:.0f} s, {peak:.0f} MiB at most\n"
+    )
 
 
 if __name__ == "__main__":

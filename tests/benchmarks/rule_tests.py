@@ -56,9 +56,8 @@ def main(number: int) -> None:
         results = rehearsal_of(loaded.ruleset, actions).run(loaded.cases)
         ended = time.perf_counter()
     well = sum(result.well for result in results)
-    print(
-        f"{well} of {len(results)} passed: {read - began:.1f} s to read, {ended - read:.1f} s to run"
-    )
+    times = f"{read - began:.1f} s to read, {ended - read:.1f} s to run"
+    sys.stdout.write(f"{well} of {len(results)} passed: {times}\n")
 
 
 if __name__ == "__main__":

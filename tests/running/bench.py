@@ -195,7 +195,10 @@ class Bench:
 
     async def until(self, span: str) -> None:
         """Let time go by, stopping at each moment at which something is due."""
-        end = START + parse_duration(span)
+        await self.reach(START + parse_duration(span))
+
+    async def reach(self, end: int) -> None:
+        """The same, up to a moment."""
         await self.settle()
         for _ in range(_FAR):
             due = await self.journal.read(runs.next_due())
