@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from engine.clock import Clock
-from engine.deciding.rulebook import Rulebook, walk_all
+from engine.deciding.rulebook import Rulebook
+from engine.deciding.walking import walk_all
 from engine.journal import rules as kept
 from engine.journal import runs
 from engine.journal.operations import Op

@@ -72,6 +72,8 @@ class Reason(StrEnum):
     QUIET = "quiet"
     NOT_BEGUN_IN_TIME = "not_begun_in_time"
     STARTED_ANEW = "started_anew"
+    STOPPED = "stopped"
+    TOO_DEEP = "too_deep"
     BUG = "bug"
 
 
@@ -134,6 +136,8 @@ class Run:
     handed over (µs). `named` is the id that its rule had when it was planned, where that was
     changed since. `released`: a person let it go on, whatever became of its rule.
     `expires` is until when it has to have begun (its rule's `ttl`).
+    `taken` maps the paths of control steps to the number of the way that was gone (None: none), or
+    to the list of items gone through; `bound` are the names that loops around it give to items.
     """
 
     id: str
@@ -172,6 +176,8 @@ class Run:
     named: str = ""
     released: bool = False
     expires: int | None = None
+    taken: Mapping[str, Any] = field(default_factory=dict)
+    bound: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

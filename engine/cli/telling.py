@@ -115,10 +115,29 @@ def _plan(plan: Shown) -> Node:
 def _step(step: Shown) -> Node:
     if "cancel_on" in step:
         return _followup(step)
+    if "control" in step:
+        return _control(step)
     text = step["does"] or f"{step['action']}: {step['error']}"
     if step["when"]:
         text += f" (when {step['when']}: {_AS_THINGS_STAND[step['verdict']]})"
     return Node(text)
+
+
+def _control(step: Shown) -> Node:
+    """A choose with its ways, a loop with its first items, a stop with its reason."""
+    text = step["control"] + (f": {step['reason']}" if step.get("reason") else "")
+    if step["when"]:
+        text += f" (when {step['when']}: {_AS_THINGS_STAND[step['verdict']]})"
+    ways = tuple(_way(way) for way in step["ways"])
+    return Node(text, "", (*ways, *((Node(step["error"]),) if step["error"] else ())))
+
+
+def _way(way: Shown) -> Node:
+    if way["item"] is not None:
+        text = f"for {way['item']}"
+    else:
+        text = f"when {way['when']}: {way['verdict']}" if way["when"] else "else"
+    return Node(text, way["verdict"] or "", tuple(_step(one) for one in way["steps"]))
 
 
 def _followup(step: Shown) -> Node:

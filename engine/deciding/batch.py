@@ -30,7 +30,8 @@ from engine.deciding.planning import (
     plan_on_failure,
     watches_of,
 )
-from engine.deciding.rulebook import Rulebook, lane_of, part_at, tells_of_failure
+from engine.deciding.rulebook import Rulebook, tells_of_failure
+from engine.deciding.walking import lane_of, part_at
 from engine.errors import CouldNotEvaluate
 from engine.model import (
     OPEN_STATES,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from engine.deciding.context import Context, key_of
-from engine.deciding.rulebook import lane_of
+from engine.deciding.walking import lane_of
 from engine.errors import CouldNotEvaluate
 from engine.model import Event, PlannedRun, Reason, Run, State, Verdict
 from engine.rules.model import AfterStep, CancelOn, Per, Rule

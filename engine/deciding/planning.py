@@ -10,17 +10,24 @@ from dataclasses import dataclass, replace
 from engine.clock import SECOND, from_iso
 from engine.deciding.context import Context
 from engine.deciding.holding import Ruling
-from engine.deciding.rulebook import (
-    ON_FAILURE,
-    about,
-    lane_of,
-    steps_at,
-    tells_of_failure,
-)
+from engine.deciding.rulebook import about, tells_of_failure
+from engine.deciding.walking import ON_FAILURE, Placed, decided, is_wanted, lane_of, steps_at
 from engine.errors import CouldNotEvaluate
 from engine.model import NEVER, Event, PlannedRun, Reason, Run, State, Watch
-from engine.rules.model import ActionStep, AfterStep, Per, Rule, Step
+from engine.rules.model import (
+    ActionStep,
+    AfterStep,
+    ChooseStep,
+    ForEachStep,
+    Per,
+    Rule,
+    Step,
+    StopStep,
+)
+from engine.rules.wording import shortened
 from engine.sources.redaction import mask_texts, private_values
+
+_KIND = {AfterStep: "after.until", ChooseStep: "choose", ForEachStep: "for_each", StopStep: "stop"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,23 +117,45 @@ def watches_of(run: Run, rule: Rule) -> tuple[Watch, ...]:
 
 
 def advance(run: Run, rule: Rule, context: Context, *, now: int) -> Advance:
-    """Walk from the cursor over follow-ups to the next action, or to the end."""
-    steps = steps_at(rule, run)
+    """Walk from the cursor over follow-ups and control steps to the next action, or to the end."""
     children: list[PlannedRun] = []
-    cursor = run.cursor
-    while cursor < len(steps):
-        step = steps[cursor]
-        if not isinstance(step, AfterStep):
+    steps = steps_at(rule, run)
+    while run.cursor < len(steps):
+        placed = steps[run.cursor]
+        step, seen = placed.step, {**context, **placed.bound}
+        if isinstance(step, ActionStep):
             break
         try:
-            planned = plan_followup(run, rule.per, step, context, reached=now)
-            child = replace(planned.run, expires=_expires(rule, planned.run.due))
-            children.append(replace(planned, run=child))
+            if isinstance(step, AfterStep):
+                planned = plan_followup(run, rule.per, step, seen, reached=now)
+                children.append(_complete(planned, rule, placed))
+            elif isinstance(step, StopStep) and is_wanted(step.when, seen):
+                said = mask_texts(step.reason.render(seen), private_values(context))
+                return Advance(_stopped(run, said, now), tuple(children))
+            elif not isinstance(step, StopStep):
+                run = decided(step, run, seen)
+                steps = steps_at(rule, run)
         except CouldNotEvaluate as error:
-            said = mask_texts(f"after.until: {error}", private_values(context))
-            return Advance(_dead(run, cursor, said, now), tuple(children))
-        cursor += 1
-    return Advance(_moved(run, steps, cursor, now), tuple(children))
+            said = mask_texts(f"{_KIND[type(step)]}: {error}", private_values(context))
+            return Advance(_dead(run, run.cursor, said, now), tuple(children))
+        run = replace(run, cursor=run.cursor + 1)
+    return Advance(_moved(run, steps, now), tuple(children))
+
+
+def _complete(planned: PlannedRun, rule: Rule, placed: Placed) -> PlannedRun:
+    """A follow-up with the items of the loops around it, and until when it has to begin."""
+    run = planned.run
+    child = replace(run, expires=_expires(rule, run.due), bound=dict(placed.bound))
+    return replace(planned, run=child)
+
+
+def _stopped(run: Run, reason: str, now: int) -> Run:
+    """A run that a `stop` put an end to."""
+    message = shortened(reason)
+    return replace(
+        run, state=State.SUCCEEDED, reason=Reason.STOPPED.value, message=message, ended=now,
+        watched=False,
+    )  # fmt: skip
 
 
 def handed_over(run: Run, now: int) -> Run:
@@ -214,6 +243,7 @@ def _child(parent: Run, path: str, *, lane: str, now: int) -> Run:
         parent=parent.id,
         named=parent.named,
         arrived=parent.arrived,
+        bound=parent.bound,
     )
 
 
@@ -226,7 +256,7 @@ def _failure_of(dead: Run, rule: Rule) -> dict[str, str]:
 def failed_step(dead: Run, rule: Rule | None) -> Step | None:
     """The step at which a run died; None where it was none, or nobody knows the rule."""
     steps = steps_at(rule, dead) if rule else ()
-    return steps[dead.cursor] if dead.cursor < len(steps) else None
+    return steps[dead.cursor].step if dead.cursor < len(steps) else None
 
 
 def step_name(step: Step | None) -> str:
@@ -253,13 +283,13 @@ def _moment(value: object) -> int | None:
     return int(value * SECOND) if 0 <= value <= NEVER // SECOND else None
 
 
-def _moved(run: Run, steps: Sequence[Step], cursor: int, now: int) -> Run:
-    """At the step at `cursor`, untried; or succeeded where there is none."""
+def _moved(run: Run, steps: Sequence[Placed], now: int) -> Run:
+    """At the step at its cursor, untried; or succeeded where there is none."""
+    ahead = [placed.step for placed in steps[run.cursor :]]
     moved = replace(
-        run, cursor=cursor, attempt=0, starts=0, forgiven=0, first_try=None,
-        lane=lane_of(steps, cursor),
+        run, attempt=0, starts=0, forgiven=0, first_try=None, lane=lane_of(ahead, 0),
     )  # fmt: skip
-    if cursor >= len(steps):
+    if not ahead:
         return replace(moved, state=State.SUCCEEDED, ended=now, watched=False)
     return replace(moved, state=State.PENDING, due=now)
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from engine.deciding.walking import CONTROL_LANE, ON_FAILURE, walk, walk_all
 from engine.model import Event, Reason, Run
 from engine.rules.model import ActionStep, AfterStep, Rule, RuleSet, Step
 from engine.rules.patterns import Patterns
 
 CLOCK_SOURCE = "clock"
-CONTROL_LANE = "control"
-ON_FAILURE = "on_failure"
-"""The path of a run that tells of a dead letter; of a follow-up's, with `:` and its path."""
 
 
 _AWAY = {"off": Reason.RULE_OFF, "shadow": Reason.RULE_SHADOW}
@@ -60,45 +58,6 @@ class Rulebook:
         return found
 
 
-def steps_at(rule: Rule, run: Run) -> tuple[Step, ...]:
-    """The list of steps that a run walks through."""
-    if run.path.partition(":")[0] == ON_FAILURE:
-        return rule.on_failure
-    followup = followup_at(rule, run.path)
-    if followup is None:
-        return rule.do
-    return followup.otherwise if followup.awaits and not run.met else followup.do
-
-
-def followup_at(rule: Rule, path: str) -> AfterStep | None:
-    """The follow-up at a path; None for the rule itself, LookupError where there is none."""
-    place = path.partition(":")[0]
-    if place in {"", ON_FAILURE}:
-        return None
-    for step in walk_all(rule):
-        if step.path == place and isinstance(step, AfterStep):
-            return step
-    raise LookupError(f"rule {rule.id} has no follow-up at {path}")
-
-
-def part_at(rule: Rule, path: str) -> AfterStep | Rule | None:
-    """The follow-up at a path, or the rule itself; None for what tells of failures."""
-    return followup_at(rule, path) or (rule if path == "" else None)
-
-
-def walk(steps: Iterable[Step]) -> Iterable[Step]:
-    """All steps, follow-ups before what is in them."""
-    for step in steps:
-        yield step
-        if isinstance(step, AfterStep):
-            yield from walk((*step.do, *step.otherwise))
-
-
-def walk_all(rule: Rule) -> Iterable[Step]:
-    """All steps of a rule, those for a failure too."""
-    yield from walk((*rule.do, *rule.on_failure))
-
-
 def is_followup(path: str) -> bool:
     """Whether a run with this path is a follow-up, not a rule's own steps or its `on_failure`."""
     return path.partition(":")[0] not in {"", ON_FAILURE}
@@ -126,12 +85,6 @@ def cancellable(rule: Rule) -> bool:
     if rule.cancel_on:
         return True
     return any(isinstance(step, AfterStep) and step.watched_for for step in walk_all(rule))
-
-
-def lane_of(steps: Sequence[Step], cursor: int) -> str:
-    """The lane in which a run waits whose next step is at `cursor`."""
-    step = steps[cursor] if cursor < len(steps) else None
-    return step.target if isinstance(step, ActionStep) else CONTROL_LANE
 
 
 def _targets(steps: Iterable[Step]) -> set[str]:

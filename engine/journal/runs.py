@@ -14,6 +14,7 @@ from engine.model import DueRun, PlannedRun, Run, State, Watch, Watcher
 PERSON = "person"
 """In `Run.cancelled_by`, where it was no event that cancelled a run under way."""
 _FLAGS = ("delayed", "watched", "met", "released")
+_JSON = ("results", "taken", "bound")
 _SAVED = (
     "state", "due", "lane", "cursor", "attempt", "starts", "first_try",
     "reason", "message", "ended", "forgiven",
@@ -24,7 +25,8 @@ def run_of(row: Row) -> Run:
     """The run of a row."""
     values: dict[str, Any] = {name: value for name, value in row.items() if name != "seq"}
     values["state"] = State(values["state"])
-    values["results"] = json.loads(values["results"])
+    for name in _JSON:
+        values[name] = json.loads(values[name])
     values["failure"] = json.loads(values["failure"]) if values["failure"] else None
     for flag in _FLAGS:
         values[flag] = bool(values[flag])
@@ -42,7 +44,7 @@ def add(planned: Iterable[PlannedRun]) -> Op[list[Run]]:
     for plan in planned:
         values = _values(plan.run)
         values["state"] = plan.run.state.value
-        values["results"] = to_json(plan.run.results)
+        values |= {name: to_json(values[name]) for name in _JSON}
         values["failure"] = to_json(plan.run.failure) if plan.run.failure else None
         for flag in _FLAGS:
             values[flag] = int(values[flag])
@@ -140,6 +142,7 @@ def save(before: Run, after: Run) -> Op[bool]:
         delayed=int(after.delayed),
         watched=int(after.watched),
         results=to_json(after.results),
+        taken=to_json(after.taken),
         run=before.id,
         from_state=before.state.value,
         from_cursor=before.cursor,

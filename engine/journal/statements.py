@@ -195,7 +195,7 @@ _RUNS: dict[str, Any] = {
     .values(
         {c: p(c) for c in
          ("state", "due", "lane", "cursor", "attempt", "starts", "first_try", "delayed",
-          "watched", "results", "reason", "message", "ended", "forgiven")}
+          "watched", "results", "taken", "reason", "message", "ended", "forgiven")}
     )
     .returning(runs.c.cancelled_by),
     "cancel_run": update(runs)

@@ -98,6 +98,8 @@ runs = Table(
     Column("named", Text, nullable=False, server_default=text("''")),
     Column("released", Integer, nullable=False, server_default=text("0")),
     Column("expires", BigInteger),
+    Column("taken", Text, nullable=False, server_default=text("'{}'")),
+    Column("bound", Text, nullable=False, server_default=text("'{}'")),
     UniqueConstraint("origin", "rule", "path", "generation", name="runs_once"),
     Index("runs_due", "due", sqlite_where=text("state = 'pending'"),
           postgresql_where=text("state = 'pending'")),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
@@ -13,14 +14,26 @@ from engine.deciding.context import Context, arrival, rule_context
 from engine.deciding.holding import Ruling
 from engine.deciding.matching import Outcome
 from engine.deciding.planning import plan, plan_followup
-from engine.deciding.rulebook import walk
+from engine.deciding.walking import walk
 from engine.errors import ActionFailed, CouldNotEvaluate
 from engine.model import Event, Holding, Run
-from engine.rules.model import ActionStep, AfterStep, CancelOn, Rule, Step
+from engine.rules.model import (
+    ActionStep,
+    AfterStep,
+    Branch,
+    CancelOn,
+    ChooseStep,
+    ForEachStep,
+    Rule,
+    Step,
+    StopStep,
+)
 from engine.rules.parameters import NoRecipient
+from engine.rules.wording import shortened
 from engine.sources.redaction import mask_private
 
 Shown = dict[str, Any]
+_MOST_ITEMS = 5
 _NOT_YET = "when it is due is known once the event has come"
 _UNMADE: Shown = {
     "run": None, "state": None, "due": None, "met": None, "steps": [], "else": [],
@@ -72,12 +85,69 @@ class Outlook:
         self, rule: Rule, steps: Sequence[Step], run: Run, context: Context, reached: int | None
     ) -> list[Shown]:
         """What steps would do that are reached at a moment: None where an event must come first."""
-        return [
-            self._followup(rule, step, run, context, reached)
-            if isinstance(step, AfterStep)
-            else self._action(rule, step, context, told_early=reached is None)
-            for step in steps
-        ]
+        return [self._step(rule, step, run, context, reached) for step in steps]
+
+    def _step(
+        self, rule: Rule, step: Step, run: Run, context: Context, reached: int | None
+    ) -> Shown:
+        match step:
+            case AfterStep():
+                return self._followup(rule, step, run, context, reached)
+            case ActionStep():
+                return self._action(rule, step, context, told_early=reached is None)
+        judged = step.when.judge(context) if step.when else None
+        shown: Shown = {
+            "step": step.path,
+            "control": "",
+            "when": str(step.when) if step.when else None,
+            "verdict": judged.verdict.value if judged else None,
+            "error": None,
+            "ways": [],
+        }
+        match step:
+            case ChooseStep():
+                ways = [self._way(rule, one, run, context, reached) for one in step.branches]
+                return {**shown, "control": "choose", "ways": ways}
+            case ForEachStep():
+                return {
+                    **shown,
+                    "control": "for_each",
+                    **self._loop(rule, step, run, context, reached),
+                }
+        return {**shown, "control": "stop", **_told(step, context)}
+
+    def _way(
+        self, rule: Rule, branch: Branch, run: Run, context: Context, reached: int | None
+    ) -> Shown:
+        judged = branch.when.judge(context) if branch.when else None
+        return {
+            "when": str(branch.when) if branch.when else None,
+            "verdict": judged.verdict.value if judged else None,
+            "item": None,
+            "steps": self._steps(rule, branch.do, run, context, reached),
+        }
+
+    def _loop(
+        self, rule: Rule, step: ForEachStep, run: Run, context: Context, reached: int | None
+    ) -> Shown:
+        """The steps for each of the first items, as far as the list can be told by now."""
+        try:
+            found = step.items.search(context)
+        except CouldNotEvaluate as error:
+            return {"error": f"it can't be told yet: {error}"}
+        items = found if isinstance(found, list) else []
+        ways = []
+        for number, item in enumerate(items[:_MOST_ITEMS]):
+            inner = {**context, step.name: item}
+            placed = tuple(
+                replace(one, path=f"{step.path}[{number}]{one.path[len(step.path) :]}")
+                for one in step.do
+            )
+            steps = self._steps(rule, placed, run, inner, reached)
+            shown = shortened(json.dumps(mask_private(item, self.private), default=str))
+            ways.append({"when": None, "verdict": None, "item": shown, "steps": steps})
+        more = len(items) - len(ways)
+        return {"ways": ways, "error": f"and {more} more" if more else None}
 
     def _action(self, rule: Rule, step: ActionStep, context: Context, *, told_early: bool) -> Shown:
         judged = step.when.judge(context) if step.when else None
@@ -150,6 +220,13 @@ class Outlook:
             "steps": self._steps(rule, step.do, child, inside, due if came else None),
             "else": self._steps(rule, step.otherwise, child, context, due),
         }
+
+
+def _told(step: StopStep, context: Context) -> Shown:
+    try:
+        return {"reason": step.reason.render(context)}
+    except CouldNotEvaluate as error:
+        return {"reason": None, "error": str(error)}
 
 
 def _has_results_before(rule: Rule, step: ActionStep) -> bool:

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from engine.deciding.rulebook import Rulebook, followup_at
+from engine.deciding.rulebook import Rulebook
+from engine.deciding.walking import followup_at
 from engine.journal.later import Waiting
 from engine.model import Reason, State
 from engine.reloading.standing import WHOLE, Standing
 from engine.rules.model import AfterStep, Rule, RuleSet
 
-HELD = (Reason.RULE_GONE, Reason.RULE_OFF)
+HELD = (Reason.RULE_GONE, Reason.RULE_OFF, Reason.RULE_SHADOW)
 """Why a follow-up was put on hold, if it may go on by itself when its rule comes back."""
 _CANCELLED = "cancelled (on_rule_change: cancel)"
 _REBOUND = "going on by the new version (on_rule_change: rebind)"

@@ -11,7 +11,8 @@ from engine.clock import Clock
 from engine.deciding.context import rule_context
 from engine.deciding.explaining import context_of
 from engine.deciding.planning import plan_anew
-from engine.deciding.rulebook import Rulebook, followup_at
+from engine.deciding.rulebook import Rulebook
+from engine.deciding.walking import followup_at
 from engine.journal import events, holding, later, runs
 from engine.journal import rules as kept
 from engine.journal.later import Bitten, Waiting
@@ -161,7 +162,7 @@ class Settling:
             if facts is None:
                 return
             base = context_of(self.library.book, facts, self.clock.now())
-            context = rule_context(base, rule, run.key, run.results, run.failure)
+            context = {**rule_context(base, rule, run.key, run.results, run.failure), **run.bound}
             anew = plan_anew(run, rule, step, context)
             (planned,) = await unless_settled(
                 self.journal, self.library, self.clock, rule, facts, [anew]

@@ -11,10 +11,19 @@ from engine.rules.lint_expressions import lint_condition, lint_expression
 from engine.rules.lint_facts import facts_of
 from engine.rules.lint_scope import NOTHING_KNOWN, Facts, How, Scope
 from engine.rules.lint_templates import lint_template, paths_in
-from engine.rules.model import ActionStep, AfterStep, CancelOn, Rule, Step
+from engine.rules.model import (
+    ActionStep,
+    AfterStep,
+    CancelOn,
+    ChooseStep,
+    ForEachStep,
+    Rule,
+    Step,
+)
 from engine.rules.parameters import CompiledParameters
 from engine.rules.patterns import is_known, matches
 from engine.rules.report import Report
+from engine.rules.templates import Template
 from engine.rules.values import Entries, Items, Recipient, Searched, Text, Url, Value
 from engine.sources import catalogue, outlook, own
 from engine.sources.contract import ANYTHING, Shape
@@ -72,8 +81,39 @@ class _RuleLint:
             lint_condition(step.when, raw["when"], self.scope.at(report.at("when")), How(facts))
         if isinstance(step, ActionStep):
             self._action(step, report.at(step.action), inner)
-        else:
+        elif isinstance(step, AfterStep):
             self._after(step, raw, report, inner)
+        elif isinstance(step, ChooseStep):
+            self._choose(step, raw["choose"], report.at("choose"), inner)
+        elif isinstance(step, ForEachStep):
+            self._for_each(step, raw["for_each"], report.at("for_each"), inner)
+        else:
+            text = step.reason
+            if isinstance(text, Template):
+                at = self.scope.at(report.at("stop"))
+                lint_template(text.text, at, inner, needed=self.sure)
+
+    def _choose(self, step: ChooseStep, raw: Sequence[Any], report: Report, facts: Facts) -> None:
+        """Each way by itself; what one gives back may be there for the steps below, or not."""
+        for number, (branch, way) in enumerate(zip(step.branches, raw, strict=False)):
+            at = report.at(number)
+            self._note(branch.when, way)
+            inner = facts | self.scope.given(facts_of(branch.when))
+            if branch.when is not None:
+                lint_condition(branch.when, way["when"], self.scope.at(at.at("when")), How(facts))
+            key = "do" if "do" in way else "else"
+            self.steps(branch.do, way.get(key), at.at(key), inner)
+
+    def _for_each(
+        self, step: ForEachStep, raw: Mapping[str, Any], report: Report, facts: Facts
+    ) -> None:
+        """The steps of a loop, which know what an item is; those below it do not."""
+        lint_expression(step.items, self.scope.at(report.at("in")), How(facts))
+        before = self.scope
+        fields = {**before.names.fields, step.name: ANYTHING}
+        self.scope = replace(before, names=replace(before.names, fields=fields))
+        self.steps(step.do, raw["do"], report.at("do"), facts)
+        self.scope = _with_steps(before, self.ids)
 
     def _note(self, when: Condition | None, raw: Mapping[str, Any]) -> None:
         """Of a condition with an error nobody knows what it asks for."""

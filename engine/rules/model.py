@@ -32,6 +32,14 @@ class ParameterTemplate(Protocol):
         ...
 
 
+class TextTemplate(Protocol):
+    """A compiled text."""
+
+    def render(self, context: Mapping[str, Any]) -> str:
+        """The text with its values; `CouldNotEvaluate` where there is none."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class IfLate:
     """What becomes of what was not begun when it was due: it runs, if no more than `within` late.
@@ -186,7 +194,45 @@ class AfterStep:
         return 0 <= position - len(self.cancel_on) < len(self.awaits)
 
 
-Step = ActionStep | AfterStep
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One way of a `choose`; `when` None is its `else`."""
+
+    when: Condition | None
+    do: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChooseStep:
+    """Goes the first way whose condition holds, if there is one."""
+
+    path: str
+    when: Condition | None
+    branches: tuple[Branch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ForEachStep:
+    """Does its steps once for each item of a list, which they know by `name`."""
+
+    path: str
+    when: Condition | None
+    items: Expression
+    name: str
+    do: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StopStep:
+    """Ends the run; `reason` is a template."""
+
+    path: str
+    when: Condition | None
+    reason: TextTemplate
+
+
+ControlStep = ChooseStep | ForEachStep | StopStep
+Step = ActionStep | AfterStep | ControlStep
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,9 @@ _BESIDE = frozenset({"cancel_on", "when", "do", "if_late", "on_rule_change", "qu
 AFTER_KEYS = _BESIDE | {"after"}
 AWAIT_KEYS = _BESIDE | {"await", "within", "else"}
 FOLLOWUP_KEYS = AFTER_KEYS | AWAIT_KEYS
-LATER_STEP_KEYS = frozenset({"choose", "for_each", "stop"})
-LATER_ACTIONS = frozenset({"telegram", "notify", "emit"})
+CONTROL_KEYS = ("choose", "for_each", "stop")
+LATER_STEP_KEYS: frozenset[str] = frozenset()
+LATER_ACTIONS = frozenset({"telegram", "notify"})
 LATER_KINDS = frozenset({"telegram", "notify"})
 
 

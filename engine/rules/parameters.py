@@ -114,6 +114,12 @@ def compile_parameters(
     return CompiledParameters(action.name, action.params, values, authority)
 
 
+def compile_text(raw: str, terms: Terms, report: Report) -> Template:
+    """A template that stands by itself; what is wrong with it is reported."""
+    ValueCompiler(terms).value(raw, Field(Written.TEXT), report, ())
+    return Template(raw, html=False, address=False, timezone=terms.timezone)
+
+
 class ValueCompiler:
     """Goes through written values; remembers which of them only show when rendered."""
 

@@ -11,6 +11,7 @@ from engine.clock import SECOND
 from engine.rules import codes, followups, names, shapes
 from engine.rules.compiling import compile_condition
 from engine.rules.conditions import Condition
+from engine.rules.control import Control
 from engine.rules.holding import compile_quiet
 from engine.rules.model import (
     ActionStep,
@@ -64,8 +65,16 @@ class StepCompiler:
             return None
         if followups.is_followup(raw):
             return self._followup(raw, path, report)
+        if not raw.keys().isdisjoint(names.CONTROL_KEYS):
+            return Control(self.terms, self._inside).step(raw, path, report)
         name = self._action_name(raw, report)
         return self._action(self.actions[name], raw, path, report) if name else None
+
+    def _inside(
+        self, raw: Any, path: str, report: Report, known: frozenset[str]
+    ) -> tuple[Step, ...]:
+        """The steps of a control step, which may know more names."""
+        return replace(self, terms=replace(self.terms, known=known)).steps(raw, path, report)
 
     def _action_name(self, raw: Mapping[str, Any], report: Report) -> str | None:
         """The one action that the step names."""
@@ -90,7 +99,8 @@ class StepCompiler:
             hint = did_you_mean(key, names.STEP_KEYS | names.FOLLOWUP_KEYS)
             report.error(codes.UNKNOWN_KEY, f'a step has no "{shortened(key)}"', hint, key=True)
         else:
-            hint = did_you_mean(key, self.actions.keys() | {"after", "await"})
+            known = {"after", "await", *names.CONTROL_KEYS}
+            hint = did_you_mean(key, self.actions.keys() | known)
             message = f'there is no action "{shortened(key)}"'
             report.error(codes.UNKNOWN_ACTION, message, hint, key=True)
 

@@ -14,7 +14,8 @@ from engine.action import Action, Call, Connection, Params, Registry
 from engine.clock import SECOND, Clock
 from engine.deciding.context import base_context, digest_context, rule_context
 from engine.deciding.planning import advance, idempotency_key, plan_on_failure, story_of
-from engine.deciding.rulebook import steps_at, waits
+from engine.deciding.rulebook import waits
+from engine.deciding.walking import steps_at
 from engine.errors import ActionFailed, JournalUnavailable, UserError
 from engine.journal import events, holding, runs
 from engine.journal.operations import Op
@@ -140,8 +141,9 @@ class Runner:
             return None
         if rule.digest is not None:
             facts = await self._left_over(run, rule, facts)
-        context = self._context(run, rule, facts)
-        return Scene(run, facts, rule, steps_at(rule, run), context)
+        steps = steps_at(rule, run)
+        here = steps[run.cursor].bound if run.cursor < len(steps) else run.bound
+        return Scene(run, facts, rule, steps, {**self._context(run, rule, facts), **here})
 
     async def _left_over(self, run: Run, rule: Rule, facts: Facts) -> Facts:
         """A digest without what is not wanted any more, for this step and all that come."""

@@ -8,7 +8,8 @@ from typing import Any
 
 from engine.clock import to_iso
 from engine.deciding.holding import quiet_end, wall_time
-from engine.deciding.rulebook import followup_at, tells_of_failure
+from engine.deciding.rulebook import tells_of_failure
+from engine.deciding.walking import Placed, followup_at
 from engine.model import Facts, Reason, Run, State, Verdict
 from engine.rules.durations import spoken
 from engine.rules.model import IfLate, Rule, Step
@@ -22,14 +23,14 @@ class Scene:
     run: Run
     facts: Facts
     rule: Rule
-    steps: Sequence[Step]
+    steps: Sequence[Placed]
     context: Mapping[str, Any]
 
     @property
     def step(self) -> Step | None:
         """The step that is next."""
         at = self.run.cursor
-        return self.steps[at] if at < len(self.steps) else None
+        return self.steps[at].step if at < len(self.steps) else None
 
 
 def put_off(scene: Scene, now: int, *, waited: bool) -> Run | None:

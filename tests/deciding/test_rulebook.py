@@ -11,13 +11,8 @@ from running.bench import START, body, open_bench, signed
 from engine.clock import SECOND
 from engine.deciding.cancelling import after_origin
 from engine.deciding.planning import identifier
-from engine.deciding.rulebook import (
-    CONTROL_LANE,
-    cancellable,
-    followup_at,
-    lane_of,
-    steps_at,
-)
+from engine.deciding.rulebook import cancellable
+from engine.deciding.walking import CONTROL_LANE, followup_at, lane_of, steps_at
 from engine.model import Run
 from engine.rules.model import Rule
 

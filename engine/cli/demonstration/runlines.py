@@ -9,7 +9,7 @@ from rich.text import Text
 
 from engine.cli.printing import clean
 from engine.clock import DAY, HOUR, MINUTE, SECOND, from_iso
-from engine.deciding.rulebook import followup_at, walk
+from engine.deciding.walking import followup_at, walk
 from engine.rules.model import ActionStep, Rule
 
 _Shown = Mapping[str, Any]

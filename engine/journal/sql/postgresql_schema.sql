@@ -133,6 +133,8 @@ CREATE TABLE runs (
 	named TEXT DEFAULT '' NOT NULL, 
 	released INTEGER DEFAULT 0 NOT NULL, 
 	expires BIGINT, 
+	taken TEXT DEFAULT '{}' NOT NULL, 
+	bound TEXT DEFAULT '{}' NOT NULL, 
 	PRIMARY KEY (seq), 
 	CONSTRAINT runs_once UNIQUE (origin, rule, path, generation), 
 	UNIQUE (id)

@@ -82,11 +82,11 @@ WHERE decider.id = 1
 -- name: set_decider (first, size, tries)
 INSERT INTO decider (id, first, size, tries) VALUES (1, :first, :size, :tries) ON CONFLICT (id) DO UPDATE SET first = :first, size = :size, tries = :tries RETURNING id
 
--- name: add_run (id, origin, origin_seq, origin_raised, rule, version, path, generation, key, state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by, forgiven, salt, failure, dropped, arrived, met, late, named, released, expires)
-INSERT INTO runs (id, origin, origin_seq, origin_raised, rule, version, path, generation, "key", state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by, forgiven, salt, failure, dropped, arrived, met, late, named, released, expires) VALUES (:id, :origin, :origin_seq, :origin_raised, :rule, :version, :path, :generation, :key, :state, :due, :created, :lane, :priority, :cursor, :attempt, :starts, :first_try, :delayed, :watched, :results, :reason, :message, :ended, :parent, :cancelled_by, :forgiven, :salt, :failure, :dropped, :arrived, :met, :late, :named, :released, :expires) ON CONFLICT DO NOTHING RETURNING seq
+-- name: add_run (id, origin, origin_seq, origin_raised, rule, version, path, generation, key, state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by, forgiven, salt, failure, dropped, arrived, met, late, named, released, expires, taken, bound)
+INSERT INTO runs (id, origin, origin_seq, origin_raised, rule, version, path, generation, "key", state, due, created, lane, priority, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, parent, cancelled_by, forgiven, salt, failure, dropped, arrived, met, late, named, released, expires, taken, bound) VALUES (:id, :origin, :origin_seq, :origin_raised, :rule, :version, :path, :generation, :key, :state, :due, :created, :lane, :priority, :cursor, :attempt, :starts, :first_try, :delayed, :watched, :results, :reason, :message, :ended, :parent, :cancelled_by, :forgiven, :salt, :failure, :dropped, :arrived, :met, :late, :named, :released, :expires, :taken, :bound) ON CONFLICT DO NOTHING RETURNING seq
 
 -- name: run_by_id (id)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires, runs.taken, runs.bound 
 FROM runs 
 WHERE runs.id = :id
 
@@ -109,8 +109,8 @@ UPDATE runs SET state='queued', late=(:now - runs.due) WHERE runs.id = :run AND 
 -- name: begin_try (now, run, at, expected)
 UPDATE runs SET state='running', attempt=(runs.attempt + 1), starts=(runs.starts + 1), first_try=coalesce(runs.first_try, :now) WHERE runs.id = :run AND runs.state = 'queued' AND runs.cursor = :at AND runs.attempt = :expected RETURNING id
 
--- name: save_run (state, due, lane, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, forgiven, run, from_state, from_cursor, from_attempt)
-UPDATE runs SET state=:state, due=:due, lane=:lane, cursor=:cursor, attempt=:attempt, starts=:starts, first_try=:first_try, delayed=:delayed, watched=:watched, results=:results, reason=:reason, message=:message, ended=:ended, forgiven=:forgiven WHERE runs.id = :run AND runs.state = :from_state AND runs.cursor = :from_cursor AND runs.attempt = :from_attempt RETURNING cancelled_by
+-- name: save_run (state, due, lane, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, forgiven, taken, run, from_state, from_cursor, from_attempt)
+UPDATE runs SET state=:state, due=:due, lane=:lane, cursor=:cursor, attempt=:attempt, starts=:starts, first_try=:first_try, delayed=:delayed, watched=:watched, results=:results, reason=:reason, message=:message, ended=:ended, forgiven=:forgiven, taken=:taken WHERE runs.id = :run AND runs.state = :from_state AND runs.cursor = :from_cursor AND runs.attempt = :from_attempt RETURNING cancelled_by
 
 -- name: cancel_run (reason, message, now, by, run)
 UPDATE runs SET state='cancelled', reason=:reason, message=:message, ended=:now, cancelled_by=:by WHERE runs.id = :run AND runs.state IN ('pending', 'queued', 'on hold') RETURNING id
@@ -251,7 +251,7 @@ WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.seq > :after 
  LIMIT :most) RETURNING seq
 
 -- name: later_of_version (of, version, after, most)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires, runs.taken, runs.bound 
 FROM runs INDEXED BY runs_later 
 WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND runs.version = :version AND runs.seq > :after ORDER BY runs.seq
  LIMIT :most
@@ -325,24 +325,24 @@ FROM rejected ORDER BY rejected.seq DESC
  LIMIT :most
 
 -- name: list_runs (rule, key, state, since, before, most)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires, runs.taken, runs.bound 
 FROM runs 
 WHERE (:rule IS NULL OR runs.rule = :rule) AND (:key IS NULL OR runs."key" = :key) AND (:state IS NULL OR runs.state = :state) AND runs.created >= :since AND runs.seq < :before ORDER BY runs.seq DESC
  LIMIT :most
 
 -- name: list_followups (rule, key, state, since, before, most)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires, runs.taken, runs.bound 
 FROM runs 
 WHERE runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND (:rule IS NULL OR runs.rule = :rule) AND (:key IS NULL OR runs."key" = :key) AND (:state IS NULL AND runs.state IN ('pending', 'queued', 'running', 'on hold') OR runs.state = :state) AND runs.created >= :since AND runs.seq < :before ORDER BY runs.seq DESC
  LIMIT :most
 
 -- name: runs_of_event (seq)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires, runs.taken, runs.bound 
 FROM runs 
 WHERE runs.origin_seq = :seq ORDER BY runs.seq
 
 -- name: list_dead (rule, key, reason, since, until, most)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires, runs.taken, runs.bound 
 FROM runs 
 WHERE runs.state = 'dead' AND runs.dropped IS NULL AND (:rule IS NULL OR runs.rule = :rule) AND (:key IS NULL OR runs."key" = :key) AND (:reason IS NULL OR runs.reason = :reason) AND runs.ended >= :since AND runs.ended <= :until ORDER BY runs.seq DESC
  LIMIT :most
@@ -434,7 +434,7 @@ UPDATE gathered SET left_out=1 WHERE gathered.run = :of_run AND gathered.event =
 UPDATE runs SET due=:moment, expires=:expires WHERE runs.id = :of_run AND runs.state = 'pending' RETURNING id
 
 -- name: due_windows (now)
-SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires 
+SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires, runs.taken, runs.bound 
 FROM runs INDEXED BY runs_due 
 WHERE runs.state = 'pending' AND runs.due <= :now AND runs.reason = 'digest' ORDER BY runs.due
 

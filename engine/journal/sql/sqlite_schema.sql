@@ -135,6 +135,8 @@ CREATE TABLE runs (
 	named TEXT DEFAULT '' NOT NULL, 
 	released INTEGER DEFAULT 0 NOT NULL, 
 	expires BIGINT, 
+	taken TEXT DEFAULT '{}' NOT NULL, 
+	bound TEXT DEFAULT '{}' NOT NULL, 
 	CONSTRAINT runs_once UNIQUE (origin, rule, path, generation), 
 	UNIQUE (id)
 );

@@ -13,6 +13,9 @@ _OPEN = "state in ('pending', 'queued', 'running', 'on hold')"
 def upgrade() -> None:
     """Add tables and indexes; nothing that is there changes."""
     op.add_column("runs", sa.Column("expires", sa.BigInteger()))
+    for name in ("taken", "bound"):
+        blank = sa.text("'{}'")
+        op.add_column("runs", sa.Column(name, sa.Text(), nullable=False, server_default=blank))
     _index("runs_open", _OPEN)
     _index("runs_behind", "reason = 'concurrency'")
     _table("counts", _key("rule"), _key("key"), _text("times"), _moment("until"))
