@@ -12,7 +12,8 @@ from engine.action import Registry
 from engine.clock import ManualClock
 from engine.deciding.own import COULD_NOT_EVALUATE as NOT_EVALUATED
 from engine.deciding.own import DEAD_LETTER, ON_HOLD
-from engine.deciding.rulebook import CLOCK_SOURCE, Rulebook, walk_all
+from engine.deciding.rulebook import CLOCK_SOURCE, Rulebook
+from engine.deciding.walking import as_written, walk_all
 from engine.journal import listing, replaying
 from engine.journal import rules as kept
 from engine.journal.reading import JournalReader
@@ -186,7 +187,7 @@ class Backtest:
             current = book.current(step.rule)
             deed = Deed(
                 step.origin, current.id if current else step.rule,
-                labels[step.version].get(step.path.partition("#")[0], step.path), step.started,
+                labels[step.version].get(as_written(step.path), step.path), step.started,
             )  # fmt: skip
             done.setdefault((deed.origin, deed.rule, deed.what), []).append(deed)
         for deed in self._deeds:

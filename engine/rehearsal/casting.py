@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.action import Params
+from engine.deciding.walking import as_written
 from engine.errors import ActionFailed
 from engine.rehearsal.acting import Try
 from engine.rehearsal.expecting import Done
@@ -82,7 +83,7 @@ class Cast:
 
     def _ends(self, rule: str, step: ActionStep) -> tuple[Ends, ...]:
         """What the test says about a step: of this rule, else of whatever rule."""
-        names = [name for name in (step.id, step.path) if name]
+        names = [name for name in (step.path, as_written(step.path), step.id) if name]
         for name in (*(f"{rule}/{name}" for name in names), *names):
             if name in self.case.mocks:
                 return self.case.mocks[name]

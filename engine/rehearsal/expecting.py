@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from engine.clock import SECOND
+from engine.deciding.walking import as_written
 from engine.errors import CouldNotEvaluate
 from engine.rules.cases import Acts, EndsSo, Where
 from engine.rules.expressions import is_true
@@ -86,7 +87,7 @@ def fits_action(want: Acts, done: Done) -> bool:
     """Whether what was done is what is expected."""
     if want.rule is not None and want.rule != done.rule:
         return False
-    if want.step is not None and want.step not in {done.step, done.place}:
+    if want.step is not None and want.step not in {done.step, done.place, as_written(done.place)}:
         return False
     if want.action is not None and want.action != done.action:
         return False

@@ -307,3 +307,27 @@ def test_a_failure_says_whom_it_holds_back_and_why_nothing_was_done(tmp_path: Pa
     ((rule, about, why),) = named.whynots
     assert (rule, about) == ("picky", "user.created")
     assert "user.tag would have to be 'VIP'" in why
+
+
+def test_steps_in_loops_and_ways_are_mocked_and_expected_by_their_place(tmp_path: Path) -> None:
+    rule = """
+    - id: r
+      on: user.created
+      do:
+        - for_each: {in: "split(user.tag, '_')", as: item, do: [{log: {text: "{{ item }}"}}]}
+        - choose:
+            - {when: user.email, do: [{id: ask, http: {get: /x, connection: hooks}}]}
+            - {else: [{log: {text: none}}]}
+    """
+    tests = """
+    - name: t
+      given: [{event: user.created, data: {tag: A_B}}]
+      mock: {"do.0[1].do.0": {fail: no}}
+      expect:
+        actions: [{step: "do.0.do.0", log: {text: A}}]
+        dead: [{rule: r, why: "*no*"}]
+    - name: way
+      given: [{event: user.created, data: {tag: A, email: null}}]
+      expect: {actions: [{log: {text: A}}, {log: {text: none}}]}
+    """
+    assert failing(tmp_path, rule, tests) == {}
