@@ -24,7 +24,7 @@ def document(problems: Sequence[Problem], results: Sequence[Result]) -> bytes:
         "tests": str(len(results) + bool(problems)),
         "failures": str(failed),
         "errors": "0",
-        "skipped": "0",
+        "skipped": str(sum(bool(result.excused) for result in results)),
         "time": f"{seconds:.3f}",
     }
     root = Element("testsuites", {"name": "rulewave", **numbers})
@@ -45,7 +45,9 @@ def _result(suite: Element, result: Result) -> None:
     case = _case(suite, result.case.name, about, result.seconds)
     case.set("file", _fit(file))
     case.set("line", str(line))
-    if not result.well:
+    if result.excused:
+        SubElement(case, "skipped", {"message": _fit(result.excused)})
+    elif not result.well:
         _fail(case, summary(result), "\n".join(difference(result, _WIDTH)))
 
 

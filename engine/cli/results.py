@@ -6,6 +6,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import zip_longest
 
 import typer
@@ -28,6 +29,10 @@ def print_problems(problems: Sequence[Problem]) -> None:
 
 def print_result(result: Result) -> None:
     """One test."""
+    if result.excused:
+        why = f"{clean(result.case.name)}  ({result.excused})"
+        typer.echo(f"{_styled('skip', 'yellow')}   {why}")
+        return
     if result.well:
         typer.echo(f"{_styled('ok', 'green')}     {clean(result.case.name)}")
         return
@@ -44,7 +49,10 @@ def print_summary(problems: Sequence[Problem], results: Sequence[Result]) -> Non
     if not results and not problems:
         typer.echo("there are no tests here; they are written under tests:")
         return
-    parts = [f"{len(results) - failed} passed", *([f"{failed} failed"] if failed else [])]
+    skipped = sum(bool(result.excused) for result in results)
+    parts = [f"{len(results) - failed - skipped} passed"]
+    parts += [f"{skipped} skipped"] if skipped else []
+    parts += [f"{failed} failed"] if failed else []
     if problems:
         parts.append(_count(len(problems), "mistake") + " in the rules")
     text = f"{_count(len(results), 'test')}: {', '.join(parts)} in {seconds:.2f} s"
@@ -53,14 +61,14 @@ def print_summary(problems: Sequence[Problem], results: Sequence[Result]) -> Non
 
 def print_as_json(problems: Sequence[Problem], results: Sequence[Result]) -> None:
     """All of it, as one document."""
-    from dataclasses import asdict
-
     failed = sum(not result.well for result in results)
+    skipped = sum(bool(result.excused) for result in results)
     print_json(
         {
             "ok": not failed and not problems,
-            "passed": len(results) - failed,
+            "passed": len(results) - failed - skipped,
             "failed": failed,
+            "skipped": skipped,
             "problems": [asdict(problem) for problem in problems],
             "tests": [as_json(result) for result in results],
         }

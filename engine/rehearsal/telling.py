@@ -111,6 +111,7 @@ def as_json(result: Result) -> dict[str, Any]:
         "line": number,
         "rules": list(case.rules),
         "ok": result.well,
+        "skipped": result.excused or None,
         "seconds": round(result.seconds, 4),
         "start": to_iso(start),
         "errors": list(result.errors),

@@ -71,6 +71,7 @@ class Result:
         lines: action by action, and whatever else is asked: expected beside happened.
         errors: why it could not be told to its end, or not be judged.
         blamed: the rules that a failure holds back.
+        excused: why a failure does not count: a rule under test is switched off, or in shadow.
         whynots: rule → why it did not do more: an event, and the reason.
         seconds: how long it took.
     """
@@ -79,12 +80,18 @@ class Result:
     lines: tuple[Line, ...] = ()
     errors: tuple[str, ...] = ()
     blamed: tuple[str, ...] = ()
+    excused: str = ""
     whynots: tuple[WhyNot, ...] = ()
     tries: tuple[Failed, ...] = ()
     seconds: float = 0.0
 
     @property
     def well(self) -> bool:
+        """Whether all was as expected, or need not be."""
+        return bool(self.excused) or self.fits
+
+    @property
+    def fits(self) -> bool:
         """Whether all was as expected."""
         return not self.errors and all(line.well for line in self.lines)
 
@@ -163,7 +170,7 @@ class Rehearsal:
             case, tuple(lines), tuple(errors), tries=tuple(cast.failed),
             seconds=time.monotonic() - began,
         )  # fmt: skip
-        return result if result.well else await _explained(result, stage, cast)
+        return result if result.fits else await self._explained(result, stage, cast)
 
     async def _tell(self, case: Case, stage: Stage, cast: Cast) -> None:
         if any(isinstance(one, Reloads) for one in case.given):
@@ -199,6 +206,21 @@ class Rehearsal:
         ruleset = replace_rules(before, (*kept, *fresh.values()))
         await self._reload(stage, ruleset)
         cast.rules.update({rule.id: rule for rule in ruleset.rules})
+
+    async def _explained(self, result: Result, stage: Stage, cast: Cast) -> Result:
+        """With whom a failure holds back, and why what was expected did not happen."""
+        asleep = {rule.id: rule.mode for rule in self.ruleset.rules if rule.mode != "live"}
+        named = next((rule for rule in result.case.rules if rule in asleep), None)
+        if named is not None:
+            return replace(result, excused=f"{named} is in mode {asleep[named]}")
+        ended = {line.happened.rule for line in result.lines if isinstance(line.happened, Ended)}
+        acted = sorted((cast.acted | ended) & set(cast.rules))
+        blamed = tuple(rule for rule in result.case.rules or acted if rule not in asleep)
+        found: tuple[WhyNot, ...] = ()
+        if any(line.expected is not None and not line.well for line in result.lines):
+            with suppress(TooLong):
+                found = tuple(await why_nots(stage, result.case))
+        return replace(result, blamed=blamed, whynots=found)
 
 
 def replace_rules(ruleset: RuleSet, rules: Iterable[Rule]) -> RuleSet:
@@ -305,17 +327,3 @@ def _endings(kind: str, wanted: Sequence[EndsSo], ended: Sequence[Ended]) -> lis
         note = f"it was so {count} times" if count else "differs" if near else ""
         lines.append(Line(want, near, note, kind))
     return [*lines, *(Line(None, one, kind=kind) for one in surplus)]
-
-
-async def _explained(result: Result, stage: Stage, cast: Cast) -> Result:
-    """With whom a failure holds back, and why what was expected did not happen."""
-    acted = cast.acted | {
-        line.happened.rule for line in result.lines if isinstance(line.happened, Ended)
-    }
-    blamed = result.case.rules or tuple(sorted(acted & set(cast.rules)))
-    wanted = [line for line in result.lines if line.expected is not None and not line.well]
-    found: tuple[WhyNot, ...] = ()
-    if wanted:
-        with suppress(TooLong):
-            found = tuple(await why_nots(stage, result.case))
-    return replace(result, blamed=tuple(blamed), whynots=found)
