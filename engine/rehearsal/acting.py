@@ -23,6 +23,7 @@ class Try:
     params: Params
     key: str
     at: int
+    internal: bool = False
 
 
 Play = Callable[[Try], dict[str, Any]]
@@ -42,8 +43,9 @@ class StandIn(Action[Params]):
         return self._real.describe(params)
 
     async def run(self, params: Params, call: Call) -> dict[str, Any]:
-        """End as the rehearsal says."""
-        return self._play(params, call.key)
+        """End as the rehearsal says; what stays inside of Rulewave is done."""
+        result = self._play(params, call.key)
+        return {**(await self._real.run(params, call)), **result} if self._real.internal else result
 
 
 class NoSecrets(Secrets):
@@ -66,7 +68,10 @@ def performer(play: Play, now: Callable[[], int]) -> Callable[..., Action[Any]]:
     """Puts a stand-in in the place of each action."""
 
     def perform(run: Run, step: ActionStep, action: Action[Any]) -> Action[Any]:
-        return StandIn(action, lambda params, key: play(Try(run, step, params, key, now())))
+        def play_it(params: Params, key: str) -> dict[str, Any]:
+            return play(Try(run, step, params, key, now(), action.internal))
+
+        return StandIn(action, play_it)
 
     return perform
 

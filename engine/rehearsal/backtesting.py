@@ -13,7 +13,7 @@ from engine.clock import ManualClock
 from engine.deciding.own import COULD_NOT_EVALUATE as NOT_EVALUATED
 from engine.deciding.own import DEAD_LETTER, ON_HOLD
 from engine.deciding.rulebook import CLOCK_SOURCE, Rulebook
-from engine.deciding.walking import as_written, walk_all
+from engine.deciding.walking import as_written
 from engine.journal import listing, replaying
 from engine.journal import rules as kept
 from engine.journal.reading import JournalReader
@@ -25,9 +25,12 @@ from engine.rehearsal.casting import used_results
 from engine.rehearsal.silence import silent
 from engine.rehearsal.stage import Stage, library_of, open_memory
 from engine.rules.model import ActionStep, Rule, RuleSet
+from engine.rules.tree import walk_all
+from engine.sources.own import EMITTED
 
 _PAGE = 500
 _ALL = 10_000_000
+_MADE = {CLOCK_SOURCE, EMITTED}
 _AGAIN = {DEAD_LETTER, NOT_EVALUATED, ON_HOLD}
 """Events of Rulewave's own that come of deciding and running: they come anew, or not."""
 
@@ -134,7 +137,7 @@ class Backtest:
         for number, stored in enumerate(self._stored(first)):
             event = stored.event
             self.on_progress(number + 1, total)
-            if event.source == CLOCK_SOURCE or event.type in _AGAIN:
+            if event.source in _MADE or event.type in _AGAIN:
                 continue
             if not event.body:
                 found.skipped += 1
@@ -159,7 +162,7 @@ class Backtest:
             return {}
         if step.id in known:
             return dict(known[step.id])
-        if step.id in self._used.get(run.rule, ()):
+        if not one.internal and step.id in self._used.get(run.rule, ()):
             self._assumed[run.rule, step.id] += 1
         return {}
 

@@ -62,7 +62,8 @@ class Cast:
                 end.message, retry=end.retry, unknown=end.unknown, reason=end.reason,
                 after=end.after,
             )  # fmt: skip
-        if end is None and step.id is not None and self._is_used(run.rule, step):
+        given = end is not None or one.internal
+        if step.id is not None and not given and self._is_used(run.rule, step):
             self.unmocked.setdefault(step.id, run.rule)
         params = params_of(one.params)
         done = Done(

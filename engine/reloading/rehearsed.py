@@ -11,8 +11,9 @@ from engine.rehearsal.stage import Stage
 from engine.rehearsal.telling import summary
 from engine.rehearsal.testing import Rehearsal, Result
 from engine.reloading.reloader import Reading, Reloader, T
-from engine.reloading.standing import stand
+from engine.reloading.standing import Standing, stand
 from engine.rules import codes
+from engine.rules.cases import Case
 from engine.rules.loading import Loaded, with_hash
 from engine.rules.model import RuleSet
 
@@ -29,9 +30,20 @@ def rehearse(loaded: Loaded, last: RuleSet | None, actions: Registry) -> Loaded:
     if not loaded.usable or not loaded.cases:
         return loaded
     standing = stand(loaded, last)
-    results = rehearsal_of(standing.ruleset, actions, seconds=ALL_SECONDS).run(loaded.cases)
+    cases = _fit(loaded, standing)
+    results = rehearsal_of(standing.ruleset, actions, seconds=ALL_SECONDS).run(cases)
     failed = [result for result in results if not result.well]
     return _held_back(loaded, failed) if failed else loaded
+
+
+def _fit(loaded: Loaded, standing: Standing) -> list[Case]:
+    """The tests that can be judged: what a broken rule is missing for must not blame others."""
+    lost = loaded.nameless or not loaded.broken <= standing.kept
+    return [
+        case
+        for case in loaded.cases
+        if loaded.broken.isdisjoint(case.rules) and (case.rules or not lost)
+    ]
 
 
 def rehearsal_of(

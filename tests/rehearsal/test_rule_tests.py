@@ -349,3 +349,20 @@ def test_a_rule_that_is_off_or_in_shadow_is_held_back_by_no_test(tmp_path: Path,
     assert (named.well, named.excused, named.blamed) == (True, f"quiet is in mode {mode}", ())
     assert (nothing.well, nothing.excused) == (True, "")
     assert (everybody.well, everybody.blamed) == (False, ("loud",))
+
+
+def test_what_a_rule_emits_reaches_the_others_in_a_test_too(tmp_path: Path) -> None:
+    rules = """
+    - {id: first, on: user.created, do: [{emit: {event: vip.seen, data: {name: user.username}}}]}
+    - {id: second, on: vip.seen, do: [{log: {text: "{{ data.name }}"}}]}
+    """
+    tests = """
+    - name: both
+      given: [{event: user.created, data: {username: anna}}]
+      expect: {actions: [{rule: first, emit: {event: vip.seen}}, {rule: second, log: {text: anna}}]}
+    - name: the second alone
+      rule: second
+      given: [{event: vip.seen, data: {name: ben}}]
+      expect: {actions: [{log: {text: ben}}]}
+    """
+    assert failing(tmp_path, rules, tests) == {}

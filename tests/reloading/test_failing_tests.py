@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from running.bench import open_bench
 
+from engine.rehearsal import testing
 from engine.rules import codes
 
 pytestmark = pytest.mark.anyio
@@ -87,3 +88,27 @@ async def test_a_test_that_blames_nobody_is_told_all_the_same(tmp_path: Path) ->
         report = await bench.reload(file("hello", test=test))
         assert list(report.standing.broken) == [""]
         assert len(report.standing.ruleset.rules) == 2
+
+
+async def test_a_rule_with_a_mistake_is_told_once_and_blames_nobody_else(tmp_path: Path) -> None:
+    nameless = """  - name: both
+    given: [{event: user.created}, {event: user.deleted}]
+    expect: {actions: [{tell: {text: hello}}, {tell: {text: bye}}]}
+"""
+    broken = file("hello", test=TEST + nameless).replace("on: user.created", "onn: x")
+    async with open_bench(tmp_path, broken, broken=True) as bench:
+        found = [(problem.code, problem.rule) for problem in bench.reloader.standing.problems]
+        assert found == [(codes.UNKNOWN_KEY, "greet"), (codes.MISSING_KEY, "greet")]
+        assert [rule.id for rule in bench.library.book.ruleset.rules] == ["other"]
+
+
+async def test_tests_that_do_not_end_are_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(testing, "MOST_SECONDS", 0.05)
+    often = "  - {id: often, on: {every: 1s}, do: [{tell: {text: x}}]}\n"
+    test = "tests: [{name: t, rule: often, until: 90d, expect: {dead: []}}]\n"
+    async with open_bench(tmp_path, file("hello")) as bench:
+        report = await bench.reload(file("hello", more=often, test=test))
+        (problem,) = report.standing.problems
+        assert (problem.rule, "it takes too long" in problem.message) == ("often", True)
