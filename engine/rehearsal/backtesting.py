@@ -14,7 +14,7 @@ from engine.deciding.own import COULD_NOT_EVALUATE as NOT_EVALUATED
 from engine.deciding.own import DEAD_LETTER, ON_HOLD
 from engine.deciding.rulebook import CLOCK_SOURCE, Rulebook
 from engine.deciding.walking import as_written
-from engine.journal import listing, replaying
+from engine.journal import listing, replaying, runs
 from engine.journal import rules as kept
 from engine.journal.reading import JournalReader
 from engine.journal.replaying import Step, Stored
@@ -167,11 +167,11 @@ class Backtest:
         return {}
 
     async def _gather(self, stage: Stage, found: Comparison) -> None:
-        for run in await stage.journal.read(listing.runs(listing.Wish(most=_ALL))):
-            if run.state is State.DEAD:
-                found.dead[run.rule, run.message or run.reason or ""] += 1
-            elif run.state in OPEN_STATES:
-                found.waiting += 1
+        states = await stage.journal.read(runs.states())
+        found.waiting = sum(states.get(state.value, 0) for state in OPEN_STATES)
+        dead = listing.runs(listing.Wish(state=State.DEAD.value, most=_ALL))
+        for run in await stage.journal.read(dead):
+            found.dead[run.rule, run.message or run.reason or ""] += 1
         found.assumed = self._assumed
 
     # ---------------------------------------------------------------- beside what was done

@@ -13,6 +13,7 @@ from engine.rules.cases import Acts, EndsSo, Where
 from engine.rules.wording import shown
 
 NOTHING = "nothing"
+_LONGEST = 400
 _UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 
@@ -81,7 +82,7 @@ def _value(value: Any) -> str:
         return _params(value)
     if isinstance(value, list):
         return "[" + ", ".join(map(_value, value)) + "]"
-    return printable(shown(value), 120)
+    return f'"{printable(value, _LONGEST)}"' if isinstance(value, str) else shown(value)
 
 
 def _at(at: int | None, start: int) -> str:

@@ -353,7 +353,7 @@ def test_a_rule_that_is_off_or_in_shadow_is_held_back_by_no_test(tmp_path: Path,
 
 def test_what_a_rule_emits_reaches_the_others_in_a_test_too(tmp_path: Path) -> None:
     rules = """
-    - {id: first, on: user.created, do: [{emit: {event: vip.seen, data: {name: user.username}}}]}
+    - {id: first, on: user.created, do: [{emit: {event: vip.seen, data: "{name: user.username}"}}]}
     - {id: second, on: vip.seen, do: [{log: {text: "{{ data.name }}"}}]}
     """
     tests = """
