@@ -63,9 +63,11 @@ def rules_at_hand(path: Path | None = None) -> tuple[Loaded, Registry, Secrets]:
 def _summary(loaded: Loaded) -> str:
     errors = sum(problem.severity == "error" for problem in loaded.problems)
     warnings = len(loaded.problems) - errors
+    tests = len(loaded.cases)
+    told = f"; {_count(tests, 'test')}: rulewave test" if tests else ""
     return (
         f"{_count(len(loaded.ruleset.rules), 'rule')} in order, "
-        f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"
+        f"{_count(errors, 'error')}, {_count(warnings, 'warning')}{told}"
     )
 
 

@@ -7,7 +7,8 @@ from decimal import Decimal
 
 from pytimeparse.timeparse import timeparse
 
-from engine.clock import DAY, HOUR, MINUTE, SECOND
+from engine.clock import DAY, HOUR, MINUTE, SECOND, from_iso
+from engine.errors import UserError
 from engine.rules.wording import SHORT, shown
 
 LONGEST = 100 * 365 * DAY
@@ -42,6 +43,17 @@ def parse_duration(text: object) -> int:
     if abs(span) > LONGEST:
         raise ValueError(f"{shown(text)} is longer than a hundred years")
     return span
+
+
+def read_since(text: str, now: int) -> int:
+    """The moment of `2h` or `3d` ago, or of an ISO time; UserError where it is neither."""
+    moment = from_iso(text)
+    if moment is not None:
+        return moment
+    try:
+        return now - parse_duration(text)
+    except ValueError as error:
+        raise UserError(f"--since {text}: write a duration such as 2h, or a time") from error
 
 
 def spoken(span: int) -> str:

@@ -12,6 +12,9 @@ from typing import Any
 from engine.action import Registry
 from engine.errors import Problem
 from engine.rules import codes
+from engine.rules.case_reading import compile_cases
+from engine.rules.case_terms import Setting
+from engine.rules.cases import Case
 from engine.rules.connections import compile_connection
 from engine.rules.files import RuleFile, find_files, read_file
 from engine.rules.lint import lint_rule
@@ -35,6 +38,7 @@ class Loaded:
     `usable` is false where the files as a whole say nothing that can be used; then the rule set
     is empty, and whatever was in force should stay. `broken` are the ids of rules left out,
     `former` those under their `was`; `nameless` tells that there is one whose id can't be read.
+    `cases` are the tests that can be run.
     """
 
     ruleset: RuleSet
@@ -43,6 +47,7 @@ class Loaded:
     broken: frozenset[str] = frozenset()
     former: frozenset[str] = frozenset()
     nameless: bool = False
+    cases: tuple[Case, ...] = ()
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -86,6 +91,7 @@ def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet)
         actions, secrets, connections, variables, timezone, frozenset(broken_connections)
     )
     rules, broken = _rules(merged, shared)
+    cases = _cases(merged, shared)
     names = [id_of(source) for source in broken]
     ruleset = RuleSet(
         rules=tuple(rules),
@@ -93,7 +99,7 @@ def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet)
         vars=variables,
         timezone=timezone,
         keep_fields=keep_fields,
-        tests=tuple(merged.tests),
+        tests=tuple(entry.value for entry in merged.tests),
     )
     problems = {_masked(problem, secrets) for problem in merged.problems}
     return Loaded(
@@ -102,6 +108,7 @@ def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet)
         broken=frozenset(name for name in names if name),
         former=frozenset(name for source in broken for name in former_ids(source)),
         nameless=None in names,
+        cases=cases,
     )
 
 
@@ -153,6 +160,18 @@ def _rules(merged: Merged, shared: Shared) -> tuple[list[Rule], list[Any]]:
             rules.append(rule)
     merged.problems = _known_here(merged.problems, rules)
     return rules, broken
+
+
+def _cases(merged: Merged, shared: Shared) -> tuple[Case, ...]:
+    sources = {name: one.value for one in merged.rules if (name := id_of(one.value)) is not None}
+    return compile_cases(
+        [
+            (entry.value, Report(entry.report.locate, entry.report.path, None, merged.problems))
+            for number, entry in enumerate(merged.tests)
+            if number not in merged.spoilt_tests
+        ],
+        Setting(sources, shared),
+    )
 
 
 def _known_here(problems: list[Problem], rules: list[Rule]) -> list[Problem]:
