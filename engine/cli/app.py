@@ -16,6 +16,7 @@ from engine.cli import (
     followups,
     reload,
     runs,
+    schema,
     send,
     serve,
     sign,
@@ -37,6 +38,7 @@ app.command("send")(send.send)
 app.command("sign")(sign.sign)
 app.command("verify")(sign.verify)
 app.command("reload")(reload.reload)
+app.command("schema")(schema.schema)
 app.command("systemd")(systemd.systemd)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)

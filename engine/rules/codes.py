@@ -44,6 +44,9 @@ NULL_IN_TEXT = "R037"
 NEVER_STORED = "R038"
 NAME_AS_SENT = "R039"
 UNKNOWN_STEP = "R040"
+NEVER_TRUE = "R046"
+UNDOES = "R047"
+NOT_SEEN = "R048"
 ALWAYS_TRUE = "R049"
 SECRET_SHORT = "R050"  # noqa: S105  # a code
 
@@ -88,6 +91,9 @@ CODES: Mapping[str, str] = {
     NEVER_STORED: "a field that carries a credential, and is never stored (a warning)",
     NAME_AS_SENT: "`event` keeps the name that was sent, and this event has others (a warning)",
     UNKNOWN_STEP: "no earlier step of the rule has this id (a warning)",
+    NEVER_TRUE: "a condition, or a part of one, that no event can make true (a warning)",
+    UNDOES: "rules that undo, or start, each other without an end (a warning)",
+    NOT_SEEN: "recorded traffic has nothing of what is asked for: `check --traffic` (a warning)",
     ALWAYS_TRUE: "a text by itself in a condition, which is always true",
     SECRET_SHORT: "a secret that is too short to be masked (a warning)",
 }

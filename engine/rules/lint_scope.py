@@ -56,7 +56,7 @@ class Scope:
 
     `subjects` are the scopes whose `data` is itself the user or node; `hidden` are the fields
     that are never stored; `exact`: the rule listens to no other event types than known ones;
-    `own`: it listens to the daemon's own events alone.
+    `heard` are those event types; `own`: it listens to the daemon's own events alone.
     """
 
     names: Shape
@@ -65,6 +65,7 @@ class Scope:
     hidden: frozenset[str] = frozenset()
     exact: bool = False
     own: bool = False
+    heard: tuple[str, ...] = ()
 
     def at(self, report: Report) -> Scope:
         """The same names, for a text at another place."""

@@ -15,6 +15,7 @@ from engine.rules import codes
 from engine.rules.connections import compile_connection
 from engine.rules.files import RuleFile, find_files, read_file
 from engine.rules.lint import lint_rule
+from engine.rules.lint_undoing import lint_undoing
 from engine.rules.merging import Merged, merge
 from engine.rules.model import ConnectionSpec, Rule, RuleSet
 from engine.rules.parameters import Terms
@@ -139,7 +140,7 @@ def _connections(
 
 def _rules(merged: Merged, shared: Shared) -> tuple[list[Rule], list[Any]]:
     """The rules in order, and the others as they are written."""
-    rules, broken = [], []
+    rules, broken, sound = [], [], []
     lint = partial(lint_rule, keep_fields=merged.keep_fields)
     for number, entry in enumerate(merged.rules):
         locate = _below(entry.report.locate, entry.report.path)
@@ -149,6 +150,8 @@ def _rules(merged: Merged, shared: Shared) -> tuple[list[Rule], list[Any]]:
             broken.append(entry.value)
         else:
             rules.append(rule)
+            sound.append((rule, Report(locate, rule=rule.id, problems=merged.problems)))
+    lint_undoing(sound)
     return rules, broken
 
 

@@ -13,7 +13,7 @@ from engine.rules.report import Report
 from engine.rules.wording import did_you_mean, shortened, shown
 
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_PATTERN = re.compile(r"[A-Za-z0-9_*-]+(\.[A-Za-z0-9_*-]+)*", re.ASCII)
+EVENT_TYPE = re.compile(r"[A-Za-z0-9_*-]+(\.[A-Za-z0-9_*-]+)*", re.ASCII)
 
 
 def text(raw: Mapping[str, Any], key: str, report: Report) -> str:
@@ -72,7 +72,7 @@ def span(raw: Any, report: Report, *, what: str, least: int | None = 0) -> int |
 
 def pattern(raw: Any, report: Report) -> str | None:
     """An event type or glob."""
-    if isinstance(raw, str) and _PATTERN.fullmatch(raw):
+    if isinstance(raw, str) and EVENT_TYPE.fullmatch(raw):
         if not is_known(raw):
             report.warn(codes.UNKNOWN_EVENT, *unknown_event(raw))
         return raw
