@@ -25,6 +25,7 @@ class Written(StrEnum):
     ARGV = "argv"  # a list of TEXTs whose first, the program, is fixed at load
     URL = "url"  # a LINE whose scheme, host and port are fixed at load
     EXPRESSION = "expression"  # a text is one JMESPath expression; mappings and lists hold TEXTs
+    EVENT = "event"  # taken as it stands: the type of an event of one's own
     LITERAL = "literal"  # taken as it stands; no template
 
 
@@ -70,6 +71,12 @@ async def _nothing() -> None:
     """Nothing to record: a repeat is harmless."""
 
 
+async def _nowhere(type: str, data: Mapping[str, Any]) -> str:
+    """There is nobody to raise an event to."""
+    del type, data
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """What one try may know beside its parameters.
@@ -85,6 +92,8 @@ class Call:
         allow_private: whether private addresses may be called.
         environment: what a child process may inherit.
         mask: makes a text fit for a log: secrets and private fields of the event masked.
+        raise_event: raises an event of one's own, by its type and data, once for all tries; its
+            id. `ActionFailed` where that would go too deep.
     """
 
     key: str
@@ -96,6 +105,7 @@ class Call:
     allow_private: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
     mask: Callable[[str], str] = str
+    raise_event: Callable[[str, Mapping[str, Any]], Awaitable[str]] = _nowhere
 
 
 P = TypeVar("P", bound=Params)

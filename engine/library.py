@@ -8,13 +8,13 @@ from typing import Any, Protocol
 
 from engine.clock import Clock
 from engine.deciding.rulebook import Rulebook
-from engine.deciding.walking import walk_all
 from engine.journal import rules as kept
 from engine.journal import runs
 from engine.journal.operations import Op
 from engine.journal.sqlite import SqliteJournal
 from engine.rules.expressions import Expression
 from engine.rules.model import ActionStep, AfterStep, Per, Rule, RuleSet
+from engine.rules.tree import walk_all
 
 Stored = Mapping[str, Any]
 _MOST_OLDER = 1000

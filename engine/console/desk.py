@@ -18,7 +18,7 @@ from engine.errors import UserError
 from engine.journal import events, listing, runs
 from engine.journal.sqlite import SqliteJournal
 from engine.library import Library
-from engine.model import Run, State
+from engine.model import NEVER, Run, State
 from engine.rehearsal.recalling import Recalled, recall_body, recall_stored
 from engine.rehearsal.showing import explanation
 from engine.reloading.reloader import Reloader
@@ -214,7 +214,7 @@ def _run_line(run: Run, tries: int) -> Shown:
         "step": run.path or None,
         "key": run.key,
         "state": run.state.value,
-        "due": to_iso(run.due),
+        "due": to_iso(run.due) if run.due < NEVER else None,
         "event": run.origin,
         "tries": tries,
         "target": run.lane,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from engine.deciding.walking import CONTROL_LANE, ON_FAILURE, walk, walk_all
+from engine.deciding.walking import CONTROL_LANE, ON_FAILURE
 from engine.model import Event, Reason, Run
 from engine.rules.model import ActionStep, AfterStep, Rule, RuleSet, Step
 from engine.rules.patterns import Patterns
+from engine.rules.tree import walk, walk_all
 
 CLOCK_SOURCE = "clock"
 

@@ -20,6 +20,7 @@ from engine.rules.model import (
     Step,
     StopStep,
 )
+from engine.rules.tree import walk_all
 
 CONTROL_LANE = "control"
 ON_FAILURE = "on_failure"
@@ -149,24 +150,6 @@ def followup_at(rule: Rule, path: str) -> AfterStep | None:
 def part_at(rule: Rule, path: str) -> AfterStep | Rule | None:
     """The follow-up at a path, or the rule itself; None for what tells of failures."""
     return followup_at(rule, path) or (rule if path == "" else None)
-
-
-def walk(steps: Iterable[Step]) -> Iterator[Step]:
-    """All steps as written, each before what is in it."""
-    for step in steps:
-        yield step
-        if isinstance(step, AfterStep):
-            yield from walk((*step.do, *step.otherwise))
-        elif isinstance(step, ChooseStep):
-            for branch in step.branches:
-                yield from walk(branch.do)
-        elif isinstance(step, ForEachStep):
-            yield from walk(step.do)
-
-
-def walk_all(rule: Rule) -> Iterator[Step]:
-    """All steps of a rule, those for a failure too."""
-    yield from walk((*rule.do, *rule.on_failure))
 
 
 def lane_of(steps: Sequence[Step], cursor: int) -> str:

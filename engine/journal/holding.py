@@ -69,7 +69,8 @@ def window(rule: str, key: str, *, shadow: bool) -> Op[Window | None]:
         return None
     state = row["state"]
     gathers = state == State.PENDING and row["reason"] == Reason.DIGEST
-    lost = state in {None, State.CANCELLED, State.EXPIRED}
+    # One that is not there any more ended so long ago that it is forgotten.
+    lost = state in {State.CANCELLED, State.EXPIRED}
     return Window(
         row["run"], row["due"], row["count"], open=shadow or gathers, sent=shadow or not lost
     )

@@ -66,6 +66,11 @@ _oldest_undecided = (
 )
 
 
+# What rules raise themselves tells nothing of how their subject stands.
+_emitted: ColumnClause[str] = literal_column("'emit'")
+_is_state = events.c.source != _emitted
+
+
 def _event() -> Select[tuple[object, ...]]:
     return select(*_EVENT)
 
@@ -102,9 +107,10 @@ _DECIDING: dict[str, Any] = {
             events.c.subject == p("subject"),
             events.c.raised < p("raised"),
             events.c.seq < p("seq"),
+            _is_state,
         )
     ),
-    "latest": _newest(_event().where(events.c.subject == p("subject"))),
+    "latest": _newest(_event().where(events.c.subject == p("subject"), _is_state)),
     "later_of_subject": _event()
     .where(
         events.c.subject == p("subject"), events.c.raised > p("raised"), events.c.seq < p("before")
@@ -264,6 +270,7 @@ _RUNS: dict[str, Any] = {
 _newer = events.alias("newer")
 _superseded = exists().where(
     _newer.c.subject == events.c.subject,
+    _newer.c.source != _emitted,
     or_(
         _newer.c.raised > events.c.raised,
         and_(_newer.c.raised == events.c.raised, _newer.c.seq > events.c.seq),
@@ -289,6 +296,7 @@ _RETENTION: dict[str, Any] = {
         ~exists().where(gathered.c.event == events.c.seq),
         or_(
             events.c.subject == literal_column("''"),
+            events.c.source == _emitted,
             events.c.type.like(literal_column("'%.deleted'")),
             _superseded,
         ),

@@ -14,7 +14,6 @@ from engine.deciding.context import Context, arrival, rule_context
 from engine.deciding.holding import Ruling
 from engine.deciding.matching import Outcome
 from engine.deciding.planning import plan, plan_followup
-from engine.deciding.walking import walk
 from engine.errors import ActionFailed, CouldNotEvaluate
 from engine.model import Event, Holding, Run
 from engine.rules.model import (
@@ -29,6 +28,7 @@ from engine.rules.model import (
     StopStep,
 )
 from engine.rules.parameters import NoRecipient
+from engine.rules.tree import walk
 from engine.rules.wording import shortened
 from engine.sources.redaction import mask_private
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -33,15 +34,41 @@ def date(
 ) -> str:
     """A time as text in the given strftime format.
 
-    `{{ user.expireAt | date('%d.%m.%Y', timezone='Europe/Berlin') }}`; without `timezone`, in that of the rule. Takes ISO texts and seconds since 1970.
+    `{{ user.expireAt | date('%d.%m.%Y', timezone='Europe/Berlin') }}`; without `timezone`, in that of the rule. With `locale='ru'` the names of days and months are of that language. Takes ISO texts and seconds since 1970.
     """
-    if locale is not None:
-        raise CouldNotEvaluate("date: `locale` is not available in this version yet; leave it out")
     zone = _zone(timezone or str(context.get_all().get(TIMEZONE, "UTC")))
     try:
-        return to_datetime(_moment(value, "date")).astimezone(zone).strftime(format)
+        moment = to_datetime(_moment(value, "date")).astimezone(zone)
+        return moment.strftime(_in_words(format, moment, locale) if locale else format)
     except (OverflowError, ValueError) as error:
         raise CouldNotEvaluate(f"date: {shown(value)} cannot be shown: {error}") from error
+
+
+def _in_words(format: str, moment: datetime, locale: str) -> str:
+    """The format with the names of days and months as that language has them."""
+    # Imported here: it is big, and few rules need it.
+    from babel import Locale, UnknownLocaleError, dates
+
+    try:
+        language = Locale.parse(locale, sep="-" if "-" in locale else "_")
+    except (UnknownLocaleError, ValueError) as error:
+        message = f"date: there is no locale {shown(locale)}; write one like de or pt_BR"
+        raise CouldNotEvaluate(message) from error
+    names: dict[str, Callable[[], Any]] = {
+        "A": lambda: dates.get_day_names("wide", locale=language)[moment.weekday()],
+        "a": lambda: dates.get_day_names("abbreviated", locale=language)[moment.weekday()],
+        "B": lambda: dates.get_month_names("wide", locale=language)[moment.month],
+        "b": lambda: dates.get_month_names("abbreviated", locale=language)[moment.month],
+        "x": lambda: dates.format_date(moment, "short", locale=language),
+        "X": lambda: dates.format_time(moment, "short", tzinfo=moment.tzinfo, locale=language),
+        "c": lambda: dates.format_datetime(moment, "medium", tzinfo=moment.tzinfo, locale=language),
+    }
+
+    def named(found: re.Match[str]) -> str:
+        name = names.get(found[1])
+        return str(name()).replace("%", "%%") if name else found[0]
+
+    return re.sub(r"%(.)", named, format)
 
 
 @pass_context

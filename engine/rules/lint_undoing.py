@@ -48,7 +48,8 @@ class Change:
     def opposite(self) -> str:
         """The event of the call that undoes this one."""
         subject, _, what = self.event.partition(".")
-        return f"{subject}.{_OPPOSITE[what]}" if what in _OPPOSITE else ""
+        theirs = subject in {"user", "node"} and what in _OPPOSITE
+        return f"{subject}.{_OPPOSITE[what]}" if theirs else ""
 
 
 def lint_undoing(rules: Sequence[tuple[Rule, Report]]) -> None:
@@ -146,14 +147,17 @@ def _of_action(step: ActionStep, asked: tuple[Condition | None, ...]) -> Iterato
     template = step.template
     if not isinstance(template, CompiledParameters):
         return
+    ways: Ways = ((),)
+    for one in asked:
+        ways = together(ways, ways_of(one, _UNKNOWN_NAMES))
+    free = all(one is None for one in asked)
+    at = (*_place(step.path), step.action)
+    for event in template.emits:
+        yield Change(event, step.target, at, ways, free)
     for method, value in template.values.items():
         event = _event(method, value.template.text) if isinstance(value, Url) else ""
         if event:
-            ways: Ways = ((),)
-            for one in asked:
-                ways = together(ways, ways_of(one, _UNKNOWN_NAMES))
-            free = all(one is None for one in asked)
-            yield Change(event, step.target, (*_place(step.path), step.action, method), ways, free)
+            yield Change(event, step.target, (*at, method), ways, free)
 
 
 def _place(path: str) -> Path:

@@ -19,10 +19,12 @@ from engine.rules.lint_undoing import lint_undoing
 from engine.rules.merging import Merged, merge
 from engine.rules.model import ConnectionSpec, Rule, RuleSet
 from engine.rules.parameters import Terms
+from engine.rules.patterns import matches, unknown_event
 from engine.rules.report import Locate, Place, Report
 from engine.rules.report import Path as Where
 from engine.rules.ruling import Shared, compile_rule, former_ids, id_of
 from engine.rules.secrets import Secrets
+from engine.rules.tree import emitted, listened_to
 
 _FILE_STOPS = {codes.BAD_VERSION}
 
@@ -152,7 +154,19 @@ def _rules(merged: Merged, shared: Shared) -> tuple[list[Rule], list[Any]]:
             rules.append(rule)
             sound.append((rule, Report(locate, rule=rule.id, problems=merged.problems)))
     lint_undoing(sound)
+    merged.problems = _known_here(merged.problems, rules)
     return rules, broken
+
+
+def _known_here(problems: list[Problem], rules: list[Rule]) -> list[Problem]:
+    """The problems without the doubts about event types that a rule raises itself."""
+    raised = emitted(rules)
+    if not raised:
+        return problems
+    listened = {one for rule in rules for one in listened_to(rule)}
+    known = [one for one in listened if any(matches(one, name) for name in raised)]
+    doubts = {unknown_event(one)[0] for one in known}
+    return [one for one in problems if one.code != codes.UNKNOWN_EVENT or one.message not in doubts]
 
 
 def _below(locate: Locate, path: Where) -> Locate:

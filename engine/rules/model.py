@@ -21,7 +21,12 @@ class SecretSource(Protocol):
 
 
 class ParameterTemplate(Protocol):
-    """The compiled parameters of one step."""
+    """The compiled parameters of one step; `emits` are the event types that it raises."""
+
+    @property
+    def emits(self) -> tuple[str, ...]:
+        """The event types that the step raises."""
+        ...
 
     def render(self, context: Mapping[str, Any], secrets: SecretSource) -> Params:
         """The parameters for one try.

@@ -20,6 +20,7 @@ from engine.rules.model import SecretSource
 from engine.rules.programs import fixed_beginning, open_items
 from engine.rules.report import Path, Report
 from engine.rules.secrets import Secrets
+from engine.rules.shapes import check_own_type
 from engine.rules.templates import Inspection, Template, inspect, is_template
 from engine.rules.urls import OpenOriginError, UrlTemplate
 from engine.rules.values import (
@@ -73,6 +74,7 @@ class CompiledParameters:
     model: type[Params]
     values: Mapping[str, Value]
     authority: str | None
+    emits: tuple[str, ...] = ()
 
     def render(self, context: Mapping[str, Any], secrets: SecretSource) -> Params:
         """The parameters for one try; `ActionFailed` or `NoRecipient` where there are none."""
@@ -111,7 +113,8 @@ def compile_parameters(
     sample = compiler.sample(raw)
     report_mistakes(action.params, action.name, sample, compiler.dynamic, report)
     authority = compiler.authorities[0] if compiler.authorities else None
-    return CompiledParameters(action.name, action.params, values, authority)
+    emits = tuple(compiler.emits)
+    return CompiledParameters(action.name, action.params, values, authority, emits)
 
 
 def compile_text(raw: str, terms: Terms, report: Report) -> Template:
@@ -128,6 +131,7 @@ class ValueCompiler:
         self.path_only = path_only
         self.dynamic: set[Path] = set()
         self.authorities: list[str] = []
+        self.emits: list[str] = []
         self._samples: dict[Path, str] = {}
 
     def fields(
@@ -193,7 +197,10 @@ class ValueCompiler:
             return self._secret(whole[2], mark, report, at)
         if mark.written is Written.ARGV:
             return Literal(raw)  # no list: whoever checks the value says so
-        if mark.written is Written.LITERAL:
+        if mark.written is Written.EVENT:
+            self.emits.append(raw)
+            check_own_type(raw, report)
+        if mark.written in {Written.LITERAL, Written.EVENT}:
             return self._literal(raw, report)
         if mark.written is Written.EXPRESSION:
             self._mark_dynamic(at)

@@ -7,7 +7,6 @@ from functools import cache, wraps
 from typing import Any
 
 from jinja2 import StrictUndefined, Undefined, UndefinedError, nodes, pass_context
-from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
@@ -16,12 +15,15 @@ from engine.errors import CouldNotEvaluate
 from engine.rules.expressions import ALL_FUNCTIONS
 from engine.rules.filters import FILTERS, default
 from engine.rules.functions import Function
+from engine.rules.limits import check_arguments, check_operands, paced, sized
 from engine.rules.wording import did_you_mean
 
-MAX_OUTPUT = 1024 * 1024
-_MAX_POWER = 64
+# Regular expressions that take for ever on some texts.
+_LEFT_OUT = frozenset({"urlize"})
 _SEPARATORS = (",", ";", "<", ">", '"', "\\")
 _GIVEN = "~"
+_PACED = "~paced"
+_SIZED = "~sized"
 
 
 class NullError(UndefinedError):
@@ -72,20 +74,26 @@ class _Context(Context):
         return _null(key) if value is None else value
 
 
-class _GuardConcat(NodeTransformer):
-    """`a ~ b` would turn a null into the text None; each side passes a filter that refuses it."""
+class _Guarding(NodeTransformer):
+    """Puts filters of our own around what could turn a null into the text None, or never end."""
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802  # the library's naming
+        self.generic_visit(node)
+        node.iter = nodes.Filter(node.iter, _PACED, [], [], None, None).set_lineno(node.lineno)
+        return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802  # the library's naming
         self.generic_visit(node)
         sides = [nodes.Filter(side, _GIVEN, [], [], None, None) for side in node.nodes]
-        return nodes.Concat(sides).set_lineno(node.lineno)
+        joined = nodes.Concat(sides).set_lineno(node.lineno)
+        return nodes.Filter(joined, _SIZED, [], [], None, None).set_lineno(node.lineno)
 
 
 class RuleEnvironment(ImmutableSandboxedEnvironment):
     """Keys win over methods; null and unknown names are errors; sizes are capped."""
 
     context_class = _Context
-    intercepted_binops = frozenset({"*", "**"})
+    intercepted_binops = frozenset({"*", "**", "%", "+"})
 
     def __init__(self, html: bool, address: bool) -> None:
         super().__init__(
@@ -94,8 +102,9 @@ class RuleEnvironment(ImmutableSandboxedEnvironment):
             finalize=_finalize_address if address else _finalize,
             keep_trailing_newline=True,
         )
-        own = {**FILTERS, _GIVEN: lambda value: value}
-        self.filters = {name: _guarded(name, call) for name, call in (self.filters | own).items()}
+        own = {**FILTERS, _GIVEN: lambda value: value, _PACED: paced, _SIZED: sized}
+        known = {name: call for name, call in self.filters.items() if name not in _LEFT_OUT}
+        self.filters = {name: _guarded(name, call) for name, call in (known | own).items()}
         self.filters |= {"default": default, "d": default}
         self.tests |= {
             "none": _is_null,
@@ -123,17 +132,20 @@ class RuleEnvironment(ImmutableSandboxedEnvironment):
         return _null(str(argument)) if value is None else value
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """`*` and `**`, refused where the result would be huge."""
-        sized = [side for side in (left, right) if isinstance(side, str | list | tuple)]
-        counts = [side for side in (left, right) if isinstance(side, int)]
-        if operator == "*" and sized and counts and len(sized[0]) * counts[0] > MAX_OUTPUT:
-            raise SecurityError("the result would be longer than 1 MiB")
-        if operator == "**" and isinstance(right, int | float) and right > _MAX_POWER:
-            raise SecurityError(f"powers above {_MAX_POWER} are refused")
-        return super().call_binop(context, operator, left, right)
+        """An operator, refused where the result would be huge."""
+        check_operands(operator, left, right)
+        return sized(super().call_binop(context, operator, left, right))
+
+    # Named as in the base class: what a template passes by name must not meet them.
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805, PYI063
+        """A call, likewise: of a macro, a function, or a method of a value."""
+        name = getattr(__obj, "__name__", "")
+        subject = getattr(getattr(__obj, "__wrapped__", __obj), "__self__", None)
+        check_arguments(name, subject, args, kwargs)
+        return sized(super().call(__context, __obj, *args, **kwargs))
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        tree: nodes.Template = _GuardConcat().visit(super()._parse(source, name, filename))
+        tree: nodes.Template = _Guarding().visit(super()._parse(source, name, filename))
         return tree
 
 
@@ -179,7 +191,8 @@ def _guarded(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
             str(value)  # raises, and says which name is missing or null
         if name == "join" and isinstance(value, list) and None in value:
             raise NullError("join: a value in the list is null")
-        return call(*values, **options)
+        check_arguments(name, value, values[first + 1 :], options)
+        return sized(call(*values, **options))
 
     return guarded
 

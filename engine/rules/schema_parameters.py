@@ -76,7 +76,7 @@ def _plain(schema: Any) -> Any:
         return [_plain(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    found = {
+    return {
         key: (
             {name: _plain(one) for name, one in value.items()}
             if key == "properties"
@@ -87,4 +87,3 @@ def _plain(schema: Any) -> Any:
         for key, value in schema.items()
         if key != "title" or not isinstance(value, str)
     }
-    return found

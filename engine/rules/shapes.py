@@ -11,6 +11,7 @@ from engine.rules.durations import parse_duration
 from engine.rules.patterns import is_known, unknown_event
 from engine.rules.report import Report
 from engine.rules.wording import did_you_mean, shortened, shown
+from engine.sources.own import OWN
 
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 EVENT_TYPE = re.compile(r"[A-Za-z0-9_*-]+(\.[A-Za-z0-9_*-]+)*", re.ASCII)
@@ -80,6 +81,19 @@ def pattern(raw: Any, report: Report) -> str | None:
     hint = "write one like user.expired, user.* or *"
     report.error(codes.WRONG_VALUE, message, hint)
     return None
+
+
+def check_own_type(raw: str, report: Report) -> None:
+    """Report an event type that is not one's own to raise."""
+    hint = "take a name of your own, as vip.noticed"
+    if not _PATTERN.fullmatch(raw) or "*" in raw:
+        report.error(codes.BAD_PARAMETER, f"{shown(raw)} is no event type", hint)
+    elif raw.startswith(OWN):
+        message = f"events whose names begin with {OWN} are raised by Rulewave alone"
+        report.error(codes.BAD_PARAMETER, message, hint)
+    elif is_known(raw):
+        message = f"{shown(raw)} is an event of the panel: it would pass for what the panel says"
+        report.error(codes.BAD_PARAMETER, message, hint)
 
 
 def needs(raw: Mapping[str, Any], key: str, what: str, report: Report) -> bool:

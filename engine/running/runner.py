@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ import structlog
 from engine.action import Call, Connection, Params, Registry
 from engine.clock import SECOND, Clock
 from engine.deciding.context import base_context, digest_context, rule_context
+from engine.deciding.own import emitted
 from engine.deciding.planning import advance, idempotency_key, plan_on_failure, story_of
 from engine.deciding.rulebook import waits
 from engine.deciding.walking import steps_at
@@ -35,6 +36,7 @@ from engine.running.retries import Tried, after_try, end
 from engine.running.scene import Scene, put_off, unwanted
 from engine.running.trying import Trier
 from engine.sources.redaction import fit_traceback, mask_texts, private_values, strip_secrets
+from engine.telling import tell
 
 _WORTH_ASKING_AGAIN = SECOND
 log = structlog.get_logger("rulewave.running")
@@ -98,7 +100,9 @@ class Runner:
         waited = False
         while (scene := await self._scene(job)) is not None:
             now = self.clock.now()
-            after = put_off(scene, now, waited=waited) or unwanted(scene, now, waited=waited)
+            # In the queue too it may have waited for those before it.
+            held_up = waited or now - scene.run.due >= _WORTH_ASKING_AGAIN
+            after = unwanted(scene, now, waited=held_up) or put_off(scene, now, waited=held_up)
             if after is not None:
                 after = replace(after, message=self._fit(scene, after.message or ""))
                 await self._record(Change(scene.run, after))
@@ -255,12 +259,20 @@ class Runner:
             timeout=timeout if step.timeout is None else step.timeout / SECOND,
             allow_private=self.allow_private,
             mask=partial(self._fit, scene),
+            raise_event=partial(self._raise, scene, idempotency_key(run, step)),
         )
 
         async def mark() -> None:
             await self.journal.write(runs.mark_irrevocable(run.id, step.path, run.attempt))
 
         return await self.trier.attempt(action, params, call, None if repeat else mark)
+
+    async def _raise(self, scene: Scene, once: str, type: str, data: Mapping[str, Any]) -> str:
+        """Raise an event of a rule's own; its id. Other tries of the step raise no second one."""
+        clean = self.secrets.mask_value(strip_secrets(dict(data)))
+        raised = emitted(scene.facts.event, scene.run, type, clean, once=once, now=self.clock.now())
+        self.on_own(await self.journal.write(tell([raised])))
+        return raised[0].id
 
     def _clean(self, scene: Scene, tried: Tried) -> Tried:
         """Secrets leave a result and a message before anything is stored."""

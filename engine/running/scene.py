@@ -63,8 +63,8 @@ def put_off(scene: Scene, now: int, *, waited: bool) -> Run | None:
 def unwanted(scene: Scene, now: int, *, waited: bool) -> Run | None:
     """A delayed run may be too late, and is asked its conditions again: its end where they say no.
 
-    `waited` tells that it was its target's rate that held it up. Of a digest it is asked for each
-    of its events (`wanted_events`).
+    `waited` tells that its target's rate, or others before it, held it up. Of a digest, only what
+    still fits is left by now.
     """
     run = scene.run
     # An await that was not met, without an `else`, has nothing to ask for.

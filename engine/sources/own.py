@@ -9,6 +9,8 @@ from typing import Any, Literal
 from engine.sources.body import Malformed
 
 SOURCE = "rulewave"
+EMITTED = "emit"
+"""The source of events that rules raise: none of them is a state of its subject."""
 OWN = "rulewave."
 """How their names begin; no panel sends such a name."""
 CLOCK_EVENT = "rulewave.clock"
@@ -78,7 +80,7 @@ EVENTS: Mapping[str, OwnEvent] = {
         {
             "rule": Carried("the rule"),
             "count": Carried("how many of its follow-ups are on hold", "number"),
-            "reason": Carried("`rule_gone` or `rule_off`"),
+            "reason": Carried("`rule_gone`, `rule_off` or `rule_shadow`"),
         },
     ),
     STARTED: OwnEvent(
@@ -92,6 +94,16 @@ EVENTS: Mapping[str, OwnEvent] = {
     ),
 }
 """Event type → what there is to know about it."""
+
+
+def chain_of(source: str, body: Mapping[str, Any]) -> tuple[str, ...]:
+    """How an event came to be that a rule raised: `rule: event` by `rule: event`, oldest first.
+
+    Whatever a panel says of itself is no such chain.
+    """
+    meta = body.get("meta")
+    chain = meta.get("chain") if source in {SOURCE, EMITTED} and isinstance(meta, dict) else None
+    return tuple(map(str, chain)) if isinstance(chain, list) else ()
 
 
 def refuse_own(body: Mapping[str, Any]) -> None:

@@ -27,6 +27,7 @@ _WRITTEN = {
     Written.ADDRESS: "template, addresses",
     Written.ARGV: "template, fixed program",
     Written.URL: "template, fixed host",
+    Written.EVENT: "event type",
     Written.EXPRESSION: "JMESPath, or templates",
     Written.LITERAL: "as it stands",
 }

@@ -38,6 +38,7 @@ def test_the_tables_are_as_the_code_has_them(page: Path) -> None:
         ("key of an after step", names.AFTER_KEYS),
         ("key of an await step", names.AWAIT_KEYS),
         ("name after an await", names.AWAITED),
+        ("control step", set(names.CONTROL_KEYS)),
         ("key that holds back", {"threshold", "throttle", "digest", "concurrency", "quiet"}),
         ("key of digest", {"wait", "every", "at", "timezone", "max"}),
         ("concurrency", {"parallel", "queue", "restart", "drop"}),

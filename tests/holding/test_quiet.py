@@ -8,6 +8,7 @@ import pytest
 from holding.stories import happens, rule
 from running.bench import open_bench
 
+from engine.clock import MINUTE
 from engine.errors import ActionFailed
 from engine.model import State
 
@@ -139,3 +140,29 @@ async def test_a_rule_switched_off_at_night_keeps_what_it_holds(tmp_path: Path) 
         await bench.reload(rule(NIGHT))
         await bench.until("2d")
         assert [when for when, _ in bench.timed] == ["1320m"]
+
+
+async def test_what_was_due_before_the_night_and_comes_to_its_turn_in_it_waits(
+    tmp_path: Path,
+) -> None:
+    async with open_bench(tmp_path, rule(NIGHT)) as bench:
+        await bench.until("12h59m")
+        await bench.event("user.expired")  # decided two minutes later
+        bench.clock.move(2 * MINUTE)
+        await bench.settle()
+        run = await bench.run()
+        assert (run.state, run.reason) == (State.PENDING, "quiet")
+        await bench.until("2d")
+        assert [when for when, _ in bench.timed] == ["1320m"]
+
+
+async def test_what_comes_too_late_is_not_held_for_the_morning(tmp_path: Path) -> None:
+    do = "do: [{after: 1h, if_late: skip, tell: {text: later}}]"
+    async with open_bench(tmp_path, rule(NIGHT, do=do)) as bench:
+        await bench.until("11h")
+        await bench.event("user.expired")
+        await bench.settle()
+        bench.clock.move(3 * 60 * MINUTE)  # the daemon was away at the due time
+        await bench.settle()
+        run = await bench.run("r", "do.0")
+        assert (run.state, run.reason) == (State.EXPIRED, "too_late")

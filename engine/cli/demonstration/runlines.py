@@ -9,8 +9,9 @@ from rich.text import Text
 
 from engine.cli.printing import clean
 from engine.clock import DAY, HOUR, MINUTE, SECOND, from_iso
-from engine.deciding.walking import followup_at, walk
+from engine.deciding.walking import followup_at
 from engine.rules.model import ActionStep, Rule
+from engine.rules.tree import walk
 
 _Shown = Mapping[str, Any]
 _STYLES = {"succeeded": "green", "cancelled": "yellow", "pending": "cyan", "dead": "red"}

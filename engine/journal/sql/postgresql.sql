@@ -27,13 +27,13 @@ WHERE events.decided IS NULL ORDER BY events.seq
 -- name: previous (subject, raised, seq)
 SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided 
 FROM events 
-WHERE events.subject = $1 AND events.raised < $2 AND events.seq < $3 ORDER BY events.raised DESC, events.seq DESC 
+WHERE events.subject = $1 AND events.raised < $2 AND events.seq < $3 AND events.source != 'emit' ORDER BY events.raised DESC, events.seq DESC 
  LIMIT 1
 
 -- name: latest (subject)
 SELECT events.id, events.seq, events.source, events.type, events.subject, events.raised, events.stored, events.body, events.names, events.decided 
 FROM events 
-WHERE events.subject = $1 ORDER BY events.raised DESC, events.seq DESC 
+WHERE events.subject = $1 AND events.source != 'emit' ORDER BY events.raised DESC, events.seq DESC 
  LIMIT 1
 
 -- name: later_of_subject (subject, raised, before)
@@ -303,9 +303,9 @@ WHERE runs.origin_seq = events.seq)) AND NOT (EXISTS (SELECT *
 FROM runs 
 WHERE runs.arrived = events.seq)) AND NOT (EXISTS (SELECT * 
 FROM gathered 
-WHERE gathered.event = events.seq)) AND (events.subject = '' OR events.type LIKE '%.deleted' OR (EXISTS (SELECT * 
+WHERE gathered.event = events.seq)) AND (events.subject = '' OR events.source = 'emit' OR events.type LIKE '%.deleted' OR (EXISTS (SELECT * 
 FROM events AS newer 
-WHERE newer.subject = events.subject AND (newer.raised > events.raised OR newer.raised = events.raised AND newer.seq > events.seq))))
+WHERE newer.subject = events.subject AND newer.source != 'emit' AND (newer.raised > events.raised OR newer.raised = events.raised AND newer.seq > events.seq))))
 
 -- name: drop_event (seq)
 DELETE FROM events WHERE events.seq = $1
