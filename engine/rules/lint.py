@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.rules.conditions import Condition
+from engine.rules.expressions import Path
 from engine.rules.lint_expressions import lint_condition, lint_expression
 from engine.rules.lint_facts import facts_of
 from engine.rules.lint_never import lasting, lint_never, ways_of
@@ -31,14 +32,22 @@ from engine.sources.contract import ANYTHING, Shape
 from engine.sources.names import RENEWED
 
 
-def lint_rule(rule: Rule, report: Report, keep_fields: frozenset[str] = frozenset()) -> None:
-    """Report all that the contract of the event types makes wrong or doubtful in a rule."""
+def lint_rule(
+    rule: Rule,
+    report: Report,
+    keep_fields: frozenset[str] = frozenset(),
+    note: Callable[[Path, Report], None] | None = None,
+) -> None:
+    """Report all that the contract of the event types makes wrong or doubtful in a rule.
+
+    `note` is told each path that the rule reads, and where.
+    """
     hidden = catalogue.secret_names() - keep_fields
     names, known = _event_types(rule.on)
     if rule.clocks or not known:
         names = ()
     scope = _scope(names, report, hidden, exact=known and not _has_glob(rule.on))
-    lint = _RuleLint(rule, _with_steps(scope, ()), hidden)
+    lint = _RuleLint(rule, _with_steps(replace(scope, note=note), ()), hidden)
     lint.rule()
 
 

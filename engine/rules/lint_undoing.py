@@ -67,9 +67,7 @@ Changing = tuple[Rule, Report, list[Change]]
 def _itself(rule: Rule, report: Report, changes: list[Change]) -> None:
     for one in changes:
         if one.free and not rule.holds_back and _hears(rule, one.event):
-            message = (
-                f"this makes the panel send {one.event}, which the rule waits for: without end"
-            )
+            message = f"this raises {one.event}, which the rule waits for: without an end"
             hint = "ask with when whether there is still something to change"
             report.at(*one.at).warn(codes.UNDOES, message, hint)
     for one, other in combinations(changes, 2):

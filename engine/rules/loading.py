@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ class Loaded:
     `usable` is false where the files as a whole say nothing that can be used; then the rule set
     is empty, and whatever was in force should stay. `broken` are the ids of rules left out,
     `former` those under their `was`; `nameless` tells that there is one whose id can't be read.
+    `places` finds what is written in a rule, by its id.
     """
 
     ruleset: RuleSet
@@ -44,6 +46,7 @@ class Loaded:
     broken: frozenset[str] = frozenset()
     former: frozenset[str] = frozenset()
     nameless: bool = False
+    places: Mapping[str, Locate] = field(default_factory=dict)
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -86,7 +89,8 @@ def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet)
     shared = Shared(
         actions, secrets, connections, variables, timezone, frozenset(broken_connections)
     )
-    rules, broken = _rules(merged, shared)
+    sound, broken = _rules(merged, shared)
+    rules = [rule for rule, _ in sound]
     names = [id_of(source) for source in broken]
     ruleset = RuleSet(
         rules=tuple(rules),
@@ -103,6 +107,7 @@ def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet)
         broken=frozenset(name for name in names if name),
         former=frozenset(name for source in broken for name in former_ids(source)),
         nameless=None in names,
+        places={rule.id: report.locate for rule, report in sound},
     )
 
 
@@ -140,9 +145,9 @@ def _connections(
     return found, broken
 
 
-def _rules(merged: Merged, shared: Shared) -> tuple[list[Rule], list[Any]]:
-    """The rules in order, and the others as they are written."""
-    rules, broken, sound = [], [], []
+def _rules(merged: Merged, shared: Shared) -> tuple[list[tuple[Rule, Report]], list[Any]]:
+    """The rules in order, each with its report, and the others as they are written."""
+    broken, sound = [], []
     lint = partial(lint_rule, keep_fields=merged.keep_fields)
     for number, entry in enumerate(merged.rules):
         locate = _below(entry.report.locate, entry.report.path)
@@ -151,11 +156,10 @@ def _rules(merged: Merged, shared: Shared) -> tuple[list[Rule], list[Any]]:
         if rule is None or number in merged.spoilt_rules:
             broken.append(entry.value)
         else:
-            rules.append(rule)
             sound.append((rule, Report(locate, rule=rule.id, problems=merged.problems)))
     lint_undoing(sound)
-    merged.problems = _known_here(merged.problems, rules)
-    return rules, broken
+    merged.problems = _known_here(merged.problems, [rule for rule, _ in sound])
+    return sound, broken
 
 
 def _known_here(problems: list[Problem], rules: list[Rule]) -> list[Problem]:

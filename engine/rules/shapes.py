@@ -86,7 +86,7 @@ def pattern(raw: Any, report: Report) -> str | None:
 def check_own_type(raw: str, report: Report) -> None:
     """Report an event type that is not one's own to raise."""
     hint = "take a name of your own, as vip.noticed"
-    if not _PATTERN.fullmatch(raw) or "*" in raw:
+    if not EVENT_TYPE.fullmatch(raw) or "*" in raw:
         report.error(codes.BAD_PARAMETER, f"{shown(raw)} is no event type", hint)
     elif raw.startswith(OWN):
         message = f"events whose names begin with {OWN} are raised by Rulewave alone"
