@@ -110,6 +110,8 @@ def _ways(node: Node, scope: Scope, *, truth: bool) -> Ways:
     if kind in {"and_expression", "or_expression"}:
         parts = [_ways(child, scope, truth=truth) for child in children]
         return _every(parts) if (kind == "and_expression") is truth else _any(parts)
+    if kind == "literal" and isinstance(node["value"], str):
+        return _ANY  # reported where it was compiled
     if kind == "literal":
         return _ANY if is_true(node["value"]) is truth else ()
     if kind == "comparator":

@@ -110,7 +110,7 @@ def _heard(rule: Rule, types: Iterable[str]) -> list[str]:
 
 
 def _never_came(rule: Rule, types: Sequence[str], raised: set[str], report: Report) -> None:
-    written_on = rule.source.get("on")
+    written_on = rule.source["on"]
     for pattern in rule.on:
         ours = pattern.startswith(OWN) or any(matches(pattern, one) for one in raised)
         if ours or not is_known(pattern) or any(_sends(pattern, type) for type in types):
@@ -140,12 +140,17 @@ def _silent(rule: Rule, answer: Mapping[str, Any], report: Report) -> None:
     spoke = answer["rules"].get(rule.id)
     if spoke is None or rule.empty_ok or rule.clocks:
         return
-    now = from_iso(answer["now"])
-    starts = [spoke["known"], answer["since"]]
-    if any(one is None or now - from_iso(one) < _OLD_ENOUGH for one in starts):
+    now = _moment(answer["now"])
+    starts = [_moment(one) for one in (spoke["known"], answer["since"])]
+    if any(now - (one or now) < _OLD_ENOUGH for one in starts):
         return
-    if spoke["run"] is None or now - from_iso(spoke["run"]) >= SILENT:
+    if now - _moment(spoke["run"]) >= SILENT:
         days = timedelta(microseconds=SILENT).days
         message = f"the rule has done nothing for {days} days"
         hint = "rulewave explain EVENT tells why; empty_ok: true says that this is well"
         report.at("id").warn(codes.NOT_SEEN, message, hint)
+
+
+def _moment(text: str | None) -> int:
+    """The moment that the answer tells; 0, which is long ago, where it tells none."""
+    return (from_iso(text) if text else None) or 0

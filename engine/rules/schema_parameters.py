@@ -46,7 +46,8 @@ def _fixed(model: type[BaseModel]) -> set[str]:
 
 def _loosened_object(schema: Schema) -> Schema:
     fields = {key: _loosened(one) for key, one in schema.get("properties", {}).items()}
-    return _plain(schema | ({"properties": fields} if fields else {}))
+    found: Schema = _plain(schema | ({"properties": fields} if fields else {}))
+    return found
 
 
 def _loosened(schema: Schema) -> Schema:
@@ -54,14 +55,14 @@ def _loosened(schema: Schema) -> Schema:
     if "anyOf" in schema:
         rest = {key: one for key, one in schema.items() if key != "anyOf"}
         return {**rest, "anyOf": [_loosened(one) for one in schema["anyOf"]]}
-    inner = {
+    inner: dict[str, Any] = {
         key: _loosened(one)
         for key, one in schema.items()
         if key in {"items", "additionalProperties"} and isinstance(one, dict)
     }
     if "prefixItems" in schema:
         inner["prefixItems"] = [_loosened(one) for one in schema["prefixItems"]]
-    said = {key: schema[key] for key in ("description", "default") if key in schema}
+    said: Schema = {key: schema[key] for key in ("description", "default") if key in schema}
     changed = {key: one for key, one in (schema | inner).items() if key not in said}
     if not changed.keys() - {"title"} or changed.get("type") == "null":
         return schema

@@ -83,3 +83,9 @@ def test_what_may_have_changed_since_the_rule_asked_is_not_held_against_a_step(
 def test_more_ways_than_can_be_gone_through_are_let_be(tmp_path: Path) -> None:
     many = " && ".join(f"(user.tag != 'A{n}' || user.email != 'B{n}')" for n in range(12))
     assert told(load_condition(tmp_path, "user.expired", many).problems) == []
+
+
+def test_a_text_that_compares_with_no_word_of_the_field_is_told(tmp_path: Path) -> None:
+    body = "do: [{say: {text: \"{% if user.status == 'limited' %}x{% endif %}\"}}]"
+    (problem,) = told(load_rule(tmp_path, "user.expired", body).problems)
+    assert "R046 user.status is never \"limited\"; did you mean 'LIMITED'?" in problem
