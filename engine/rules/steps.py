@@ -27,8 +27,8 @@ from engine.rules.report import Report
 from engine.rules.wording import did_you_mean, shortened, shown
 
 _RETRY_KEYS = ("tries", "backoff", "max", "for")
-_MOST_TRIES = 1000
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")
+MOST_TRIES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,8 +295,8 @@ def compile_retry(raw: Any, report: Report) -> Retry:
 def _tries(raw: Mapping[str, Any], report: Report) -> int | None:
     tries = raw.get("tries", Retry().tries)
     whole = isinstance(tries, int) and not isinstance(tries, bool)
-    if whole and 1 <= tries <= _MOST_TRIES:
+    if whole and 1 <= tries <= MOST_TRIES:
         return int(tries)
-    message = f"tries is a number from 1 to {_MOST_TRIES}, not {shown(tries)}"
+    message = f"tries is a number from 1 to {MOST_TRIES}, not {shown(tries)}"
     report.at("tries").error(codes.WRONG_VALUE, message)
     return None
