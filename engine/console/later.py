@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.clock import Clock
 from engine.console.choosing import chosen
+from engine.deciding.rulebook import waits
 from engine.errors import UserError
 from engine.journal import later, listing, runs
 from engine.journal.operations import Op
@@ -107,7 +108,7 @@ class Later:
 
     async def _followup(self, params: Params) -> Run:
         run = await self.find(params)
-        if not run.path:
+        if not waits(run):
             raise UserError(f"{run.id} is no follow-up; see: rulewave runs show {run.id}")
         return run
 

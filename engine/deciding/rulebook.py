@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from engine.deciding.walking import CONTROL_LANE, ON_FAILURE
-from engine.model import Event, Reason, Run
+from engine.model import Event, Reason, Run, State
 from engine.rules.model import ActionStep, AfterStep, Rule, RuleSet, Step
 from engine.rules.patterns import Patterns
 from engine.rules.tree import walk, walk_all
@@ -66,8 +66,10 @@ def is_followup(path: str) -> bool:
 
 def waits(run: Run) -> bool:
     """Whether it is due later: a follow-up, or a rule's own run that was held back."""
+    if run.path:
+        return is_followup(run.path)
     held = {Reason.DIGEST, Reason.QUIET, Reason.CONCURRENCY}
-    return is_followup(run.path) or (run.path == "" and run.reason in held)
+    return run.reason in held or run.state is State.ON_HOLD
 
 
 def tells_of_failure(path: str) -> bool:

@@ -314,6 +314,8 @@ _RETENTION: dict[str, Any] = {
     ),
 }
 
+_HELD_BACK = [literal_column(f"'{reason}'") for reason in ("digest", "quiet", "concurrency")]
+
 _LISTS: dict[str, Any] = {
     "list_events": select(*_EVENT)
     .where(
@@ -337,7 +339,12 @@ _LISTS: dict[str, Any] = {
     .limit(p("most")),
     "list_followups": select(runs)
     .where(
-        runs.c.path != literal_column("''"),
+        # A rule's own runs are still to come while they are held back.
+        or_(
+            runs.c.path != literal_column("''"),
+            runs.c.reason.in_(_HELD_BACK),
+            runs.c.state == literal_column("'on hold'"),
+        ),
         runs.c.path != literal_column("'on_failure'"),
         runs.c.path.not_like(literal_column("'on_failure:%'")),
         wanted(runs.c.rule, "rule"),
