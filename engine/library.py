@@ -179,5 +179,7 @@ def spec_of(ruleset: RuleSet, name: str) -> ConnectionSpec | None:
 def rate_of(library: Library, target: str) -> int | None:
     """The least time between two calls of a target (µs); None where it has no rate."""
     spec = spec_of(library.book.ruleset, target)
-    rate = spec.raw.get("rate") if spec else None
+    if spec is None:
+        return None
+    rate = spec.raw.get("rate", spec.model.usual_rate)
     return None if rate is None else parse_rate(rate)

@@ -21,7 +21,7 @@ from pgqueuer.domain import models, types
 
 from engine.journal.operations import Op, Row, ask
 from engine.model import DueRun
-from engine.queue.jobs import Job, from_payload, to_payload
+from engine.queue.jobs import Job, from_payload, lane_of, to_payload
 
 if TYPE_CHECKING:
     from pgqueuer.ports.repository import EntrypointExecutionParameter
@@ -71,7 +71,7 @@ def enqueue(due: Iterable[DueRun]) -> Op[None]:
     for run in due:
         yield from ask(
             "queue_add",
-            lane=run.lane, run=run.id, priority=run.priority, payload=to_payload(run), now=_now(),
+            lane=lane_of(run.lane, run.priority), run=run.id, priority=run.priority, payload=to_payload(run), now=_now(),
         )  # fmt: skip
 
 

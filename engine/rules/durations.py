@@ -73,7 +73,7 @@ def parse_rate(text: object) -> int:
     match = _RATE.fullmatch(text) if isinstance(text, str) else None
     if match is None or int(match[1]) == 0:
         raise ValueError(f"{shown(text)} is no rate; write one like 10/s, 20/min, 100/h or 500/d")
-    return max(1, _UNITS[match[2]] // int(match[1]))
+    return -(-_UNITS[match[2]] // int(match[1]))  # rounded up: never one call too many
 
 
 def parse_bytes(text: object) -> int:

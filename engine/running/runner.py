@@ -34,6 +34,7 @@ from engine.running.pausing import Pausing
 from engine.running.recording import Change, Ended, record_and_tell
 from engine.running.retries import Tried, after_try, end
 from engine.running.scene import Scene, put_off, unwanted
+from engine.running.slots import Slots
 from engine.running.trying import Trier
 from engine.sources.redaction import fit_traceback, mask_texts, private_values, strip_secrets
 from engine.telling import tell
@@ -72,6 +73,14 @@ class Runner:
     allow_private: bool = True
     trier: Trier = field(default_factory=Trier)
     in_hand: dict[str, asyncio.Event] = field(default_factory=dict)
+    slots: Slots = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.slots = Slots(
+            self.journal, self.clock,
+            wait_until=lambda moment: self.wait_until(moment),  # noqa: PLW0108 - as it is then
+            rates=lambda target: self.rates(target),  # noqa: PLW0108 - likewise
+        )  # fmt: skip
 
     async def handle(self, job: Job) -> None:
         """Take the step that a queue job stands for; harmless where it is not its turn.
@@ -118,7 +127,7 @@ class Runner:
             if params is None or not await self._open(scene, step):
                 return
             if not waited:
-                wait = await self._wait_for_slot(step.target)
+                wait = await self.slots.take(step.target, scene.run.priority)
                 if wait is None:
                     return
                 waited = wait >= _WORTH_ASKING_AGAIN
@@ -183,17 +192,6 @@ class Runner:
         except ActionFailed as failed:
             await self._fail(scene, step, failed.reason, failed.message)
             return None
-
-    async def _wait_for_slot(self, target: str) -> int | None:
-        """Wait for the target's rate; how long it took (µs), None where the daemon stops."""
-        step = self.rates(target)
-        if step is None:
-            return 0
-        now = self.clock.now()
-        start = await self.journal.write(runs.take_slot(target, now=now, step=step))
-        if start > now and not await self.wait_until(start):
-            return None
-        return max(0, start - now)
 
     async def _open(self, scene: Scene, step: ActionStep) -> bool:
         """Whether the step's target may be tried now; where not, the run is parked, untried."""
@@ -260,6 +258,8 @@ class Runner:
             connection=connection,
             attempt=run.attempt,
             timeout=timeout if step.timeout is None else step.timeout / SECOND,
+            irrevocable=partial(self.slots.keep_apart, step.target),
+            slot=partial(self.slots.another, step.target, run.priority),
             allow_private=self.allow_private,
             mask=partial(self._fit, scene),
             raise_event=partial(self._raise, scene, idempotency_key(run, step)),

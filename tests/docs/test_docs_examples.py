@@ -24,6 +24,7 @@ _HEAD = """\
 version: 1
 connections:
   mail: {kind: smtp, host: smtp.example.org, from: bot@example.org}
+  ops: {kind: telegram, token: "secret('telegram_token')", chat: -1001234567890}
 rules:
 """
 
@@ -42,7 +43,7 @@ def _whole(block: Block) -> str:
 def test_an_example_in_the_documents_loads_without_a_problem(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(_whole(block), encoding="utf-8")
-    given = {f"RULEWAVE_SECRET_{name.upper()}": "given" for name in _SECRET.findall(block.text)}
+    given = {f"RULEWAVE_SECRET_{name.upper()}": "given" for name in _SECRET.findall(_whole(block))}
     loaded = load(file, actions=find_actions(), secrets=Secrets(None, None, given))
     if "broken" in block.info:
         assert loaded.errors
