@@ -17,6 +17,7 @@ from engine.cli import (
     followups,
     reload,
     runs,
+    schema,
     send,
     serve,
     sign,
@@ -41,6 +42,7 @@ app.command("send")(send.send)
 app.command("sign")(sign.sign)
 app.command("verify")(sign.verify)
 app.command("reload")(reload.reload)
+app.command("schema")(schema.schema)
 app.command("systemd")(systemd.systemd)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)

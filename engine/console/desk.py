@@ -14,6 +14,7 @@ from engine.clock import SECOND, Clock, to_iso
 from engine.console.dead import DeadLetters
 from engine.console.later import Later
 from engine.console.rules import rule_answers
+from engine.console.traffic import answer_traffic
 from engine.errors import UserError
 from engine.journal import events, listing, runs
 from engine.journal.sqlite import SqliteJournal
@@ -57,6 +58,7 @@ class Desk:
             ("runs", "list"): self.list_runs,
             ("runs", "show"): self.show_run,
             ("followups", "list"): self.list_followups,
+            ("traffic", "ask"): self.ask_traffic,
             **self._later().answers,
             **self._dead().answers,
             **(rule_answers(self.reloader) if self.reloader else {}),
@@ -106,6 +108,10 @@ class Desk:
         """Genuine deliveries that were no events."""
         rows = await self.journal.list(listing.rejected(self._wish(params).most))
         return [{**row, "stored": to_iso(row["stored"])} for row in rows]
+
+    async def ask_traffic(self, params: Params) -> Shown:
+        """What recorded traffic says to rules as they are written."""
+        return await answer_traffic(self.journal, self.clock, params)
 
     async def list_runs(self, params: Params) -> list[Shown]:
         """Runs of all kinds, newest first."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from engine.rules.cases import Case
 from engine.rules.connections import compile_connection
 from engine.rules.files import RuleFile, find_files, read_file
 from engine.rules.lint import lint_rule
+from engine.rules.lint_undoing import lint_undoing
 from engine.rules.merging import Merged, merge
 from engine.rules.model import ConnectionSpec, Rule, RuleSet
 from engine.rules.parameters import Terms
@@ -38,7 +40,7 @@ class Loaded:
     `usable` is false where the files as a whole say nothing that can be used; then the rule set
     is empty, and whatever was in force should stay. `broken` are the ids of rules left out,
     `former` those under their `was`; `nameless` tells that there is one whose id can't be read.
-    `cases` are the tests that can be run.
+    `cases` are the tests that can be run; `places` finds what is written in a rule, by its id.
     """
 
     ruleset: RuleSet
@@ -48,6 +50,7 @@ class Loaded:
     former: frozenset[str] = frozenset()
     nameless: bool = False
     cases: tuple[Case, ...] = ()
+    places: Mapping[str, Locate] = field(default_factory=dict)
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -90,7 +93,8 @@ def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet)
     shared = Shared(
         actions, secrets, connections, variables, timezone, frozenset(broken_connections)
     )
-    rules, broken = _rules(merged, shared)
+    sound, broken = _rules(merged, shared)
+    rules = [rule for rule, _ in sound]
     cases = _cases(merged, shared)
     names = [id_of(source) for source in broken]
     ruleset = RuleSet(
@@ -109,6 +113,7 @@ def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet)
         former=frozenset(name for source in broken for name in former_ids(source)),
         nameless=None in names,
         cases=cases,
+        places={rule.id: report.locate for rule, report in sound},
     )
 
 
@@ -146,9 +151,9 @@ def _connections(
     return found, broken
 
 
-def _rules(merged: Merged, shared: Shared) -> tuple[list[Rule], list[Any]]:
-    """The rules in order, and the others as they are written."""
-    rules, broken = [], []
+def _rules(merged: Merged, shared: Shared) -> tuple[list[tuple[Rule, Report]], list[Any]]:
+    """The rules in order, each with its report, and the others as they are written."""
+    broken, sound = [], []
     lint = partial(lint_rule, keep_fields=merged.keep_fields)
     for number, entry in enumerate(merged.rules):
         locate = _below(entry.report.locate, entry.report.path)
@@ -157,9 +162,10 @@ def _rules(merged: Merged, shared: Shared) -> tuple[list[Rule], list[Any]]:
         if rule is None or number in merged.spoilt_rules:
             broken.append(entry.value)
         else:
-            rules.append(rule)
-    merged.problems = _known_here(merged.problems, rules)
-    return rules, broken
+            sound.append((rule, Report(locate, rule=rule.id, problems=merged.problems)))
+    lint_undoing(sound)
+    merged.problems = _known_here(merged.problems, [rule for rule, _ in sound])
+    return sound, broken
 
 
 def _cases(merged: Merged, shared: Shared) -> tuple[Case, ...]:
