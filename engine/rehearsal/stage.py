@@ -7,10 +7,12 @@ that waits for its target's rate is laid aside while time goes on, as it is by a
 from __future__ import annotations
 
 import asyncio
+import heapq
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 
 from engine.action import Registry
 from engine.clock import ManualClock
@@ -34,7 +36,7 @@ from engine.sources.signature import sign
 
 _SECRET = "rehearsal0123456789rehearsal0123456789rehearsal0123456789abcdefg"  # noqa: S105
 _ENDLESS = 100_000
-_BLOCKED = 10_000
+_TURNS = 50
 
 
 class TooLong(RulewaveError):
@@ -84,9 +86,9 @@ class Stage:
     ticking: Callable[[str], bool] = lambda _: True
     reloader: object = None
     life: _Life = field(init=False)
-    _waiting: dict[asyncio.Task[None], tuple[int, asyncio.Future[bool]]] = field(
-        default_factory=dict
-    )
+    _open: set[asyncio.Task[None]] = field(default_factory=set)
+    _waiting: list[tuple[int, int, asyncio.Future[bool]]] = field(default_factory=list)
+    _numbers: count[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
         self.life = self._live()
@@ -113,11 +115,14 @@ class Stage:
         await self._lay_down()
 
     async def _lay_down(self) -> None:
-        tasks = [*self._waiting]
-        for _, future in self._waiting.values():
+        waiting, self._waiting = self._waiting, []
+        for _, _, future in waiting:
             future.set_result(False)
-        self._waiting.clear()
-        await asyncio.gather(*tasks)
+        await self._let_go_on()
+        left = [*self._open]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     def _live(self) -> _Life:
         journal, library, clock = self.journal, self.library, self.clock
@@ -183,7 +188,7 @@ class Stage:
     async def next_moment(self, *, ticks: bool = True) -> int | None:
         """When something will be due next; None where nothing will."""
         due = await self.journal.read(runs.next_due())
-        moments = [moment for moment, _ in self._waiting.values()]
+        moments = [moment for moment, _, _ in self._waiting[:1]]
         if due is not None and due < NEVER:
             moments.append(due)
         tick = self.life.bell.moments.get("clock")
@@ -208,15 +213,10 @@ class Stage:
         tick = self.life.bell.moments.get("clock")
         if tick is not None and tick <= now:
             await self._tick()
-        ready = sorted(
-            (moment, number, task)
-            for number, (task, (moment, _)) in enumerate(self._waiting.items())
-            if moment <= now
-        )
-        for _, _, task in ready:
-            _, future = self._waiting.pop(task)
+        while self._waiting and self._waiting[0][0] <= now:
+            _, _, future = heapq.heappop(self._waiting)
             future.set_result(True)
-            await self._follow(task)
+            await self._let_go_on()
 
     async def _tick(self) -> None:
         self.life.bell.moments.pop("clock", None)
@@ -227,27 +227,28 @@ class Stage:
         count = 0
         while (job := await self.journal.write(queue.take())) is not None:
             self._check_time()
-            await self._follow(asyncio.ensure_future(self.life.runner.handle(job)))
+            task = asyncio.ensure_future(self.life.runner.handle(job))
+            self._open.add(task)
+            task.add_done_callback(self._open.discard)
+            await self._let_go_on(task)
             count += 1
         return count
 
-    async def _follow(self, task: asyncio.Task[None]) -> None:
-        """Until it has ended, or waits: for its target's rate, or for another that does."""
-        for _ in range(_BLOCKED):
-            if task.done() or task in self._waiting:
-                break
+    async def _let_go_on(self, task: asyncio.Task[None] | None = None) -> None:
+        """Until the task, or all there are, have ended, or wait: for a rate, or for another one.
+
+        Nothing here waits for the world outside, so whoever can go on does within a few turns.
+        """
+        for _ in range(_TURNS):
+            if not self._open or (task is not None and task.done()):
+                return
             await asyncio.sleep(0)
-        if task.done():
-            task.result()
 
     async def _wait_until(self, moment: int) -> bool:
         if moment <= self.clock.now():
             return True
-        task = asyncio.current_task()
-        if task is None:  # nobody to lay aside
-            return False
         future = asyncio.get_running_loop().create_future()
-        self._waiting[task] = (moment, future)
+        heapq.heappush(self._waiting, (moment, next(self._numbers), future))
         return bool(await future)
 
     def _check_time(self) -> None:

@@ -62,10 +62,21 @@ def _compile(raw: Any, setting: Setting, report: Report) -> Case | None:
         mocks=compile_mocks(raw, setting, report),
         expected=_expected(raw, setting, times, report),
     )
+    _check_under_test(case, report)
     if until is not None and until < case.last:
         message = "the test ends before the last thing that is given or expected"
         report.at("until").error(codes.BAD_TEST, message)
     return case
+
+
+def _check_under_test(case: Case, report: Report) -> None:
+    """Report what is expected of rules that the test does not ask about: it would never fit."""
+    acts = [("actions", one.rule) for one in case.expected.actions or ()]
+    ends = [(key, one.rule) for key, some in case.expected.endings.items() for one in some]
+    for key, rule in (*acts, *ends):
+        if rule is not None and not case.is_under_test(rule):
+            message = f"{shown(rule)} is expected, but is not under test"
+            report.at("expect", key).error(codes.BAD_TEST, message, "add it to rule")
 
 
 def _rules(raw: Mapping[str, Any], setting: Setting, report: Report) -> tuple[str, ...]:

@@ -122,3 +122,11 @@ def test_failures_are_called_as_people_call_them(
     ((end,),) = loaded.cases[0].mocks.values()
     assert isinstance(end, Fails)
     assert (end.retry, end.unknown, end.reason) == (retry, unknown, reason)
+
+
+def test_what_is_expected_of_a_rule_that_is_not_under_test_is_told(tmp_path: Path) -> None:
+    other = "  - {id: other, on: user.created, do: [{say: {text: x}}]}\n"
+    for expect in ("{dead: other}", "{actions: [{rule: other}]}"):
+        text = f"{GOOD}{other}tests:\n  - {{name: t, rule: good, expect: {expect}}}\n"
+        (said,) = told(load_text(tmp_path, text).errors)
+        assert 'R045 "other" is expected, but is not under test; add it to rule' in said
