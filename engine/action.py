@@ -169,6 +169,8 @@ class Action(ABC, Generic[P]):
     timeout: ClassVar[timedelta] = timedelta(seconds=30)
     pausable: ClassVar[bool] = True
     """Whether what fails for one step of a target tells that it will fail for the next one too."""
+    internal: ClassVar[bool] = False
+    """Whether all that it does stays inside of Rulewave: then a rehearsal does it as well."""
 
     def safe_to_repeat(self, params: P) -> bool:
         """Whether to repeat a try whose outcome is unknown: the default of `if_unknown`."""

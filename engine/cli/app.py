@@ -7,6 +7,7 @@ from importlib.metadata import version as installed_version
 import typer
 
 from engine.cli import (
+    backtest,
     backup,
     check,
     dead,
@@ -16,10 +17,12 @@ from engine.cli import (
     followups,
     reload,
     runs,
+    schema,
     send,
     serve,
     sign,
     systemd,
+    testing,
 )
 
 app = typer.Typer(
@@ -31,12 +34,15 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("check")(check.check)
+app.command("test")(testing.rehearse)
+app.command("backtest")(backtest.backtest)
 app.command("explain")(explain.explain)
 app.command("demo")(demo.demo)
 app.command("send")(send.send)
 app.command("sign")(sign.sign)
 app.command("verify")(sign.verify)
 app.command("reload")(reload.reload)
+app.command("schema")(schema.schema)
 app.command("systemd")(systemd.systemd)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from engine.cli.options import Database
 
 if TYPE_CHECKING:
     from engine.action import Registry
@@ -25,9 +27,15 @@ def check(
     github: Annotated[
         bool, typer.Option("--github", help="Print annotations for GitHub Actions.")
     ] = False,
+    traffic: Annotated[
+        bool, typer.Option("--traffic", help="Hold the rules against recorded events, too.")
+    ] = False,
+    database: Database = None,
 ) -> None:
     """Read rules and print every problem. Exit 1 where a rule would not load."""
     loaded = read_rules(path)
+    if traffic:
+        loaded = replace(loaded, problems=(*loaded.problems, *_traffic(loaded, database)))
     errors = [problem for problem in loaded.problems if problem.severity == "error"]
     if as_json:
         typer.echo(json.dumps(_as_json(loaded), ensure_ascii=False, indent=2))
@@ -60,12 +68,28 @@ def rules_at_hand(path: Path | None = None) -> tuple[Loaded, Registry, Secrets]:
     return load(places.rules, actions=actions, secrets=secrets), actions, secrets
 
 
+def _traffic(loaded: Loaded, database: str | None) -> list[Problem]:
+    """What recorded traffic makes doubtful."""
+    from engine.cli.asking import ask
+    from engine.rules.lint_traffic import doubts, question
+
+    def asked(of: dict[str, object]) -> dict[str, Any]:
+        answer: dict[str, Any] = ask("traffic", "ask", {"of": json.dumps(of)}, database)
+        return answer
+
+    types = asked({"paths": {}, "rules": []})["types"]
+    answer = asked(question(loaded.ruleset, loaded.places, types))
+    return doubts(loaded.ruleset, loaded.places, answer)
+
+
 def _summary(loaded: Loaded) -> str:
     errors = sum(problem.severity == "error" for problem in loaded.problems)
     warnings = len(loaded.problems) - errors
+    tests = len(loaded.cases)
+    told = f"; {_count(tests, 'test')}: rulewave test" if tests else ""
     return (
         f"{_count(len(loaded.ruleset.rules), 'rule')} in order, "
-        f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"
+        f"{_count(errors, 'error')}, {_count(warnings, 'warning')}{told}"
     )
 
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.action import Registry
-from engine.clock import SECOND, Clock, from_iso, to_iso
+from engine.clock import SECOND, Clock, to_iso
 from engine.console.dead import DeadLetters
 from engine.console.later import Later
 from engine.console.rules import rule_answers
+from engine.console.traffic import answer_traffic
 from engine.errors import UserError
 from engine.journal import events, listing, runs
 from engine.journal.sqlite import SqliteJournal
@@ -22,7 +23,7 @@ from engine.model import NEVER, Run, State
 from engine.rehearsal.recalling import Recalled, recall_body, recall_stored
 from engine.rehearsal.showing import explanation
 from engine.reloading.reloader import Reloader
-from engine.rules.durations import parse_duration
+from engine.rules.durations import read_since
 from engine.sources.redaction import mask_private, private_values
 
 Params = Mapping[str, str]
@@ -57,6 +58,7 @@ class Desk:
             ("runs", "list"): self.list_runs,
             ("runs", "show"): self.show_run,
             ("followups", "list"): self.list_followups,
+            ("traffic", "ask"): self.ask_traffic,
             **self._later().answers,
             **self._dead().answers,
             **(rule_answers(self.reloader) if self.reloader else {}),
@@ -106,6 +108,10 @@ class Desk:
         """Genuine deliveries that were no events."""
         rows = await self.journal.list(listing.rejected(self._wish(params).most))
         return [{**row, "stored": to_iso(row["stored"])} for row in rows]
+
+    async def ask_traffic(self, params: Params) -> Shown:
+        """What recorded traffic says to rules as they are written."""
+        return await answer_traffic(self.journal, self.clock, params)
 
     async def list_runs(self, params: Params) -> list[Shown]:
         """Runs of all kinds, newest first."""
@@ -182,15 +188,7 @@ class Desk:
         )
 
     def _since(self, text: str | None) -> int:
-        if not text:
-            return 0
-        moment = from_iso(text)
-        if moment is not None:
-            return moment
-        try:
-            return self.clock.now() - parse_duration(text)
-        except ValueError as error:
-            raise UserError(f"--since {text}: write a duration such as 2h, or a time") from error
+        return read_since(text, self.clock.now()) if text else 0
 
 
 def _event_line(stored: listing.StoredEvent) -> Shown:

@@ -13,7 +13,6 @@ BAD_VERSION = "R006"
 UNKNOWN_KEY = "R007"
 MISSING_KEY = "R008"
 WRONG_VALUE = "R009"
-NOT_YET = "R010"
 TWICE = "R011"
 UNKNOWN_PARAMETER = "R012"
 MISSING_PARAMETER = "R013"
@@ -45,6 +44,11 @@ NEVER_STORED = "R038"
 NAME_AS_SENT = "R039"
 UNKNOWN_STEP = "R040"
 NOT_INSTALLED = "R041"
+TEST_FAILED = "R044"
+BAD_TEST = "R045"
+NEVER_TRUE = "R046"
+UNDOES = "R047"
+NOT_SEEN = "R048"
 ALWAYS_TRUE = "R049"
 SECRET_SHORT = "R050"  # noqa: S105  # a code
 
@@ -58,7 +62,6 @@ CODES: Mapping[str, str] = {
     UNKNOWN_KEY: "a key that does not exist here",
     MISSING_KEY: "a key that must be there is missing",
     WRONG_VALUE: "a value of the wrong kind",
-    NOT_YET: "part of the language, but not available in this version yet",
     TWICE: "the same rule id, connection, variable or step id is written twice",
     UNKNOWN_PARAMETER: "the action has no such parameter",
     MISSING_PARAMETER: "the action needs a parameter that is not given",
@@ -90,6 +93,11 @@ CODES: Mapping[str, str] = {
     NAME_AS_SENT: "`event` keeps the name that was sent, and this event has others (a warning)",
     UNKNOWN_STEP: "no earlier step of the rule has this id (a warning)",
     NOT_INSTALLED: "an action needs a package that is not installed",
+    TEST_FAILED: "a test under `tests:` fails, and holds back the rules that it is about",
+    BAD_TEST: "a test names what is not there, or asks for what can't be",
+    NEVER_TRUE: "a condition, or a part of one, that no event can make true (a warning)",
+    UNDOES: "rules that undo, or start, each other without an end (a warning)",
+    NOT_SEEN: "recorded traffic has nothing of what is asked for: `check --traffic` (a warning)",
     ALWAYS_TRUE: "a text by itself in a condition, which is always true",
     SECRET_SHORT: "a secret that is too short to be masked (a warning)",
 }

@@ -7,7 +7,8 @@ from decimal import Decimal
 
 from pytimeparse.timeparse import timeparse
 
-from engine.clock import DAY, HOUR, MINUTE, SECOND
+from engine.clock import DAY, HOUR, MINUTE, SECOND, from_iso
+from engine.errors import UserError
 from engine.rules.wording import SHORT, shown
 
 LONGEST = 100 * 365 * DAY
@@ -19,9 +20,9 @@ _SPOKEN = (
     (MINUTE, "minute", SECOND),
     (SECOND, "second", 1),
 )
-_RATE = re.compile(r"\s*(\d{1,9})\s*/\s*(s|sec|min|m|h|d)\s*", re.ASCII)
+RATE = re.compile(r"\s*(\d{1,9})\s*/\s*(s|sec|min|m|h|d)\s*", re.ASCII)
 _SIZE = re.compile(r"\s*(\d{1,18}(?:\.\d{1,9})?)\s*([kmgtpe]i?)?b?\s*", re.ASCII | re.IGNORECASE)
-_WORDS = re.compile(r"\s*[+-]?[\d.,\s]*\d\s*[a-z][a-z0-9.,\s]*", re.ASCII | re.IGNORECASE)
+DURATION = re.compile(r"\s*[+-]?[\d.,\s]*\d\s*[A-Za-z][A-Za-z0-9.,\s]*", re.ASCII)
 
 
 def parse_duration(text: object) -> int:
@@ -34,7 +35,7 @@ def parse_duration(text: object) -> int:
         raise ValueError(unit)  # noqa: TRY004  # one kind of error for all that is written wrong
     # Clock forms ("1:30") are left out: nobody knows whether they mean hours or minutes.
     seconds = None
-    if isinstance(text, str) and len(text) <= SHORT and _WORDS.fullmatch(text):
+    if isinstance(text, str) and len(text) <= SHORT and DURATION.fullmatch(text):
         seconds = timeparse(text)
     if seconds is None:
         raise ValueError(f"{shown(text)} is no duration; write one like 90s, 5m, 3d or 1h30m")
@@ -42,6 +43,17 @@ def parse_duration(text: object) -> int:
     if abs(span) > LONGEST:
         raise ValueError(f"{shown(text)} is longer than a hundred years")
     return span
+
+
+def read_since(text: str, now: int) -> int:
+    """The moment of `2h` or `3d` ago, or of an ISO time; UserError where it is neither."""
+    moment = from_iso(text)
+    if moment is not None:
+        return moment
+    try:
+        return now - parse_duration(text)
+    except ValueError as error:
+        raise UserError(f"--since {text}: write a duration such as 2h, or a time") from error
 
 
 def spoken(span: int) -> str:
@@ -58,7 +70,7 @@ def spoken(span: int) -> str:
 
 def parse_rate(text: object) -> int:
     """Microseconds from one call to the next of `10/s`, `20/min`, `5/h`, `1/d`."""
-    match = _RATE.fullmatch(text) if isinstance(text, str) else None
+    match = RATE.fullmatch(text) if isinstance(text, str) else None
     if match is None or int(match[1]) == 0:
         raise ValueError(f"{shown(text)} is no rate; write one like 10/s, 20/min, 100/h or 500/d")
     return -(-_UNITS[match[2]] // int(match[1]))  # rounded up: never one call too many

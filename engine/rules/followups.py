@@ -15,7 +15,7 @@ from engine.rules.wording import shown
 
 SKIP = IfLate(MINUTE)
 """`if_late: skip`. A restart of two seconds must not drop anything, so a minute is not late yet."""
-_CHANGES = ("keep", "rebind", "cancel")
+CHANGES = ("keep", "rebind", "cancel")
 
 Due = tuple[int | None, Expression | None, int]
 """A delay, or an expression for a time and the offset to it."""
@@ -50,7 +50,7 @@ def check_keys(raw: Mapping[str, Any], report: Report) -> None:
     if "do" in raw:
         known = names.AWAIT_KEYS if "await" in raw else names.AFTER_KEYS
         rest = {key: value for key, value in raw.items() if key not in misplaced | {"after"}}
-        names.check_keys(rest, known, report, later=names.LATER_STEP_KEYS)
+        names.check_keys(rest, known, report)
 
 
 def compile_due(raw: Mapping[str, Any], known: frozenset[str], report: Report) -> Due:
@@ -123,5 +123,5 @@ def compile_rule_change(
     raw: Mapping[str, Any], report: Report
 ) -> Literal["keep", "rebind", "cancel"]:
     """What becomes of it when its rule changes."""
-    chosen = shapes.choice(raw, "on_rule_change", _CHANGES, report) or "keep"
+    chosen = shapes.choice(raw, "on_rule_change", CHANGES, report) or "keep"
     return cast("Literal['keep', 'rebind', 'cancel']", chosen)

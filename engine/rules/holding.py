@@ -15,16 +15,16 @@ from engine.rules.wording import shown
 
 MOST_GATHERED = 1000
 """A digest is full then, where `max` does not say otherwise: it has to fit into memory."""
-_MOST_COUNTED = 10_000
-_MODES = ("parallel", "queue", "restart", "drop")
-_PRIORITIES = {"high": 10, "normal": 0, "low": -10}
+MOST_COUNTED = 10_000
+MODES = ("parallel", "queue", "restart", "drop")
+PRIORITIES = {"high": 10, "normal": 0, "low": -10}
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _IN_FULL = frozenset(
     f"{day}day" for day in ("mon", "tues", "wednes", "thurs", "fri", "satur", "sun")
 )
 _EVERY_DAY = frozenset(range(len(_DAYS)))
-_THROTTLE = re.compile(r"\s*(\d{1,6})\s+per\s+(\S.*?)\s*", re.ASCII)
-_BETWEEN = re.compile(r"\s*(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})\s*", re.ASCII)
+THROTTLE = re.compile(r"\s*(\d{1,6})\s+per\s+(\S.*?)\s*", re.ASCII)
+BETWEEN = re.compile(r"\s*(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})\s*", re.ASCII)
 _WHOLE_DAY = DAY // MINUTE
 _HOUR = 60
 _WORDS = {"minute": "1m", "hour": "1h", "day": "1d", "week": "1w"}
@@ -50,7 +50,7 @@ def compile_throttle(raw: Mapping[str, Any], report: Report) -> Throttle | None:
     value, at = raw.get("throttle"), report.at("throttle")
     if value is None:
         return None
-    found = _THROTTLE.fullmatch(value) if isinstance(value, str) else None
+    found = THROTTLE.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         at.error(codes.WRONG_VALUE, f"throttle is a text like 1 per 24h, not {shown(value)}")
         return None
@@ -109,13 +109,13 @@ def compile_quiet(raw: Mapping[str, Any], timezone: str, report: Report) -> Quie
 
 def compile_concurrency(raw: Mapping[str, Any], report: Report) -> Concurrency:
     """One of four words."""
-    chosen = shapes.choice(raw, "concurrency", _MODES, report) or "parallel"
+    chosen = shapes.choice(raw, "concurrency", MODES, report) or "parallel"
     return cast("Concurrency", chosen)
 
 
 def compile_priority(raw: Mapping[str, Any], report: Report) -> int:
     """`high`, `normal` or `low`, as a number."""
-    return _PRIORITIES[shapes.choice(raw, "priority", tuple(_PRIORITIES), report) or "normal"]
+    return PRIORITIES[shapes.choice(raw, "priority", tuple(PRIORITIES), report) or "normal"]
 
 
 def compile_ttl(raw: Mapping[str, Any], report: Report) -> int | None:
@@ -140,7 +140,7 @@ def _mapping(
     return value
 
 
-def _count(raw: Any, report: Report, *, what: str, most: int = _MOST_COUNTED) -> int | None:
+def _count(raw: Any, report: Report, *, what: str, most: int = MOST_COUNTED) -> int | None:
     if isinstance(raw, int) and not isinstance(raw, bool) and 1 <= raw <= most:
         return raw
     report.error(codes.WRONG_VALUE, f"{what} counts from 1 to {most:,}; not {shown(raw)}")
@@ -149,7 +149,7 @@ def _count(raw: Any, report: Report, *, what: str, most: int = _MOST_COUNTED) ->
 
 def _between(raw: Any, report: Report) -> tuple[int, int] | None:
     """Start and end in minutes of the day."""
-    found = _BETWEEN.fullmatch(raw) if isinstance(raw, str) else None
+    found = BETWEEN.fullmatch(raw) if isinstance(raw, str) else None
     if found is None:
         message = f'between is a text like "23:00-07:00", not {shown(raw)}'
         report.error(codes.BAD_TIME, message)

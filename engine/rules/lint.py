@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.rules.conditions import Condition
+from engine.rules.expressions import Path
 from engine.rules.lint_expressions import lint_condition, lint_expression
 from engine.rules.lint_facts import facts_of
+from engine.rules.lint_never import lasting, lint_never, ways_of
 from engine.rules.lint_scope import NOTHING_KNOWN, Facts, How, Scope
 from engine.rules.lint_templates import lint_template, paths_in
 from engine.rules.model import (
@@ -30,14 +32,22 @@ from engine.sources.contract import ANYTHING, Shape
 from engine.sources.names import RENEWED
 
 
-def lint_rule(rule: Rule, report: Report, keep_fields: frozenset[str] = frozenset()) -> None:
-    """Report all that the contract of the event types makes wrong or doubtful in a rule."""
+def lint_rule(
+    rule: Rule,
+    report: Report,
+    keep_fields: frozenset[str] = frozenset(),
+    note: Callable[[Path, Report], None] | None = None,
+) -> None:
+    """Report all that the contract of the event types makes wrong or doubtful in a rule.
+
+    `note` is told each path that the rule reads, and where.
+    """
     hidden = catalogue.secret_names() - keep_fields
     names, known = _event_types(rule.on)
     if rule.clocks or not known:
         names = ()
     scope = _scope(names, report, hidden, exact=known and not _has_glob(rule.on))
-    lint = _RuleLint(rule, _with_steps(scope, ()), hidden)
+    lint = _RuleLint(rule, _with_steps(replace(scope, note=note), ()), hidden)
     lint.rule()
 
 
@@ -60,6 +70,7 @@ class _RuleLint:
         if self.of.when is not None:
             at = self.scope.at(report.at("when"))
             lint_condition(self.of.when, source["when"], at, How())
+            lint_never(self.of.when, at)
         if self.of.per.expression is not None:
             lint_expression(self.of.per.expression, self.scope.at(report.at("per")), How())
         self._note(self.of.when, source)
@@ -78,7 +89,9 @@ class _RuleLint:
         self._note(step.when, raw)
         inner = facts | self.scope.given(facts_of(step.when))
         if step.when is not None:
-            lint_condition(step.when, raw["when"], self.scope.at(report.at("when")), How(facts))
+            at = self.scope.at(report.at("when"))
+            lint_condition(step.when, raw["when"], at, How(facts))
+            lint_never(step.when, at, lasting(ways_of(self.of.when, at)))
         if isinstance(step, ActionStep):
             self._action(step, report.at(step.action), inner)
         elif isinstance(step, AfterStep):
@@ -95,12 +108,18 @@ class _RuleLint:
 
     def _choose(self, step: ChooseStep, raw: Sequence[Any], report: Report, facts: Facts) -> None:
         """Each way by itself; what one gives back may be there for the steps below, or not."""
-        for number, (branch, way) in enumerate(zip(step.branches, raw, strict=False)):
-            at = report.at(number)
+        whole = [
+            (report.at(number), way)
+            for number, way in enumerate(raw)
+            if isinstance(way, Mapping) and ("else" in way or way.get("do") is not None)
+        ]
+        for branch, (at, way) in zip(step.branches, whole, strict=True):
             self._note(branch.when, way)
             inner = facts | self.scope.given(facts_of(branch.when))
             if branch.when is not None:
-                lint_condition(branch.when, way["when"], self.scope.at(at.at("when")), How(facts))
+                asked = self.scope.at(at.at("when"))
+                lint_condition(branch.when, way["when"], asked, How(facts))
+                lint_never(branch.when, asked, lasting(ways_of(self.of.when, asked)))
             key = "do" if "do" in way else "else"
             self.steps(branch.do, way.get(key), at.at(key), inner)
 
@@ -183,6 +202,7 @@ class _RuleLint:
                 scope = self._cancelling(names if known else (), at.at("when"))
                 first = frozenset(("origin", *path) for path in facts)
                 lint_condition(when, one["when"], scope, How(first))
+                lint_never(when, scope)
 
     def _cancelling(self, names: Iterable[str], report: Report) -> Scope:
         """The names of the cancelling event, and `origin` with those of the first one."""
@@ -226,6 +246,7 @@ def _scope(names: Iterable[str], report: Report, hidden: frozenset[str], *, exac
         subjects=frozenset(scope for scope, _ in scopes) & {"user", "node"},
         hidden=hidden,
         exact=exact,
+        heard=tuple(one for name in chosen for one in (name, *outlook.other_names(name))),
         own=bool(chosen) and own.EVENTS.keys() >= set(chosen),
     )
 

@@ -10,6 +10,7 @@ from engine.rules import codes
 from engine.rules.conditions import Condition
 from engine.rules.expressions import Expression, Node, Path, path_of
 from engine.rules.lint_facts import facts, facts_of
+from engine.rules.lint_never import lint_value
 from engine.rules.lint_scope import How, Reading, Scope
 from engine.rules.patterns import is_known, unknown_event
 from engine.rules.wording import shown
@@ -76,6 +77,9 @@ def lint_compared_event(name: str, scope: Scope) -> None:
         scope.report.warn(codes.NAME_AS_SENT, message, hint)
     elif scope.exact and not is_known(name):
         scope.report.warn(codes.UNKNOWN_EVENT, *unknown_event(name))
+    elif scope.exact and scope.heard and name not in scope.heard:
+        hint = f"the rule waits for {', '.join(scope.heard[:5])}; take it into on, too, or leave it out"
+        scope.report.warn(codes.NEVER_TRUE, f'event is never "{name}" here', hint)
 
 
 # By name: bound methods would tie each reader into a knot that only the collector undoes.
@@ -193,6 +197,9 @@ class _Reader:
         if name == "contains" and _is_event(arguments[1:]) and isinstance(read[0].value, list):
             for one in read[0].value:
                 lint_compared_event(str(one), self.scope)
+        if name == "contains" and len(read) > 1 and isinstance(read[0].value, list):
+            for one in read[0].value:
+                lint_value(read[1].text, read[1].shape.enum, one, self.scope)
         kind = _KINDS.get(name)
         return Reading(Shape(frozenset({kind})) if kind else ANYTHING)
 
@@ -202,6 +209,8 @@ class _Reader:
         for one, other, side in ((left, right, 0), (right, left, 1)):
             if _is_event(node["children"][side : side + 1]) and isinstance(other.value, str):
                 lint_compared_event(other.value, self.scope)
+            if node["value"] in {"eq", "ne"}:
+                lint_value(one.text, one.shape.enum, other.value, self.scope)
             if self._mixed_up(one, other):
                 return Reading(_BOOLEAN)
         if node["value"] in _ORDERS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -56,7 +56,7 @@ class Scope:
 
     `subjects` are the scopes whose `data` is itself the user or node; `hidden` are the fields
     that are never stored; `exact`: the rule listens to no other event types than known ones;
-    `own`: it listens to the daemon's own events alone.
+    `heard` are those event types; `note` is told each path that is read, and where; `own`: it listens to the daemon's own events alone.
     """
 
     names: Shape
@@ -65,6 +65,8 @@ class Scope:
     hidden: frozenset[str] = frozenset()
     exact: bool = False
     own: bool = False
+    heard: tuple[str, ...] = ()
+    note: Callable[[Path, Report], None] | None = None
 
     def at(self, report: Report) -> Scope:
         """The same names, for a text at another place."""
@@ -103,6 +105,8 @@ class Scope:
     def step(self, base: Reading, part: str | int, how: How) -> Reading:
         """What stands below `base`."""
         path = (*base.path, part)
+        if self.note is not None:
+            self.note(path, self.report)
         if base.shape is ANYTHING:
             return Reading(ANYTHING, path)
         if isinstance(part, int):

@@ -10,6 +10,7 @@ from jinja2 import TemplateError, nodes
 from engine.rules.expressions import Path
 from engine.rules.lint_expressions import lint_compared_event
 from engine.rules.lint_facts import NONE, Paths
+from engine.rules.lint_never import lint_value
 from engine.rules.lint_scope import Facts, How, Scope
 from engine.rules.templates import parsed
 
@@ -120,7 +121,17 @@ class _Reader:
         if any(_path(side) == ("event",) for side in sides):
             for name in _texts(sides):
                 lint_compared_event(name, self.scope)
+        self._words(sides, facts)
         del needed
+
+    def _words(self, sides: list[nodes.Expr], facts: Facts) -> None:
+        """A comparison with a word that the field never is."""
+        for path in filter(None, map(_path, sides)):
+            if path[0] in self._own:
+                continue
+            found = self.scope.follow(path, How(facts, lenient=True))
+            for word in _texts(sides):
+                lint_value(found.text, found.shape.enum, word, self.scope)
 
     def _and(self, node: nodes.And, facts: Facts, needed: bool) -> None:
         self.use(node.left, facts, needed=False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,13 @@ from typing import Any
 from engine.action import Registry
 from engine.errors import Problem
 from engine.rules import codes
+from engine.rules.case_reading import compile_cases
+from engine.rules.case_terms import Setting
+from engine.rules.cases import Case
 from engine.rules.connections import compile_connection
 from engine.rules.files import RuleFile, find_files, read_file
 from engine.rules.lint import lint_rule
+from engine.rules.lint_undoing import lint_undoing
 from engine.rules.merging import Merged, merge
 from engine.rules.model import ConnectionSpec, Rule, RuleSet
 from engine.rules.parameters import Terms
@@ -35,6 +40,7 @@ class Loaded:
     `usable` is false where the files as a whole say nothing that can be used; then the rule set
     is empty, and whatever was in force should stay. `broken` are the ids of rules left out,
     `former` those under their `was`; `nameless` tells that there is one whose id can't be read.
+    `cases` are the tests that can be run; `places` finds what is written in a rule, by its id.
     """
 
     ruleset: RuleSet
@@ -43,6 +49,8 @@ class Loaded:
     broken: frozenset[str] = frozenset()
     former: frozenset[str] = frozenset()
     nameless: bool = False
+    cases: tuple[Case, ...] = ()
+    places: Mapping[str, Locate] = field(default_factory=dict)
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -85,7 +93,9 @@ def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet)
     shared = Shared(
         actions, secrets, connections, variables, timezone, frozenset(broken_connections)
     )
-    rules, broken = _rules(merged, shared)
+    sound, broken = _rules(merged, shared)
+    rules = [rule for rule, _ in sound]
+    cases = _cases(merged, shared)
     names = [id_of(source) for source in broken]
     ruleset = RuleSet(
         rules=tuple(rules),
@@ -93,7 +103,7 @@ def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet)
         vars=variables,
         timezone=timezone,
         keep_fields=keep_fields,
-        tests=tuple(merged.tests),
+        tests=tuple(entry.value for entry in merged.tests),
     )
     problems = {_masked(problem, secrets) for problem in merged.problems}
     return Loaded(
@@ -102,6 +112,8 @@ def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet)
         broken=frozenset(name for name in names if name),
         former=frozenset(name for source in broken for name in former_ids(source)),
         nameless=None in names,
+        cases=cases,
+        places={rule.id: report.locate for rule, report in sound},
     )
 
 
@@ -139,9 +151,9 @@ def _connections(
     return found, broken
 
 
-def _rules(merged: Merged, shared: Shared) -> tuple[list[Rule], list[Any]]:
-    """The rules in order, and the others as they are written."""
-    rules, broken = [], []
+def _rules(merged: Merged, shared: Shared) -> tuple[list[tuple[Rule, Report]], list[Any]]:
+    """The rules in order, each with its report, and the others as they are written."""
+    broken, sound = [], []
     lint = partial(lint_rule, keep_fields=merged.keep_fields)
     for number, entry in enumerate(merged.rules):
         locate = _below(entry.report.locate, entry.report.path)
@@ -150,9 +162,22 @@ def _rules(merged: Merged, shared: Shared) -> tuple[list[Rule], list[Any]]:
         if rule is None or number in merged.spoilt_rules:
             broken.append(entry.value)
         else:
-            rules.append(rule)
-    merged.problems = _known_here(merged.problems, rules)
-    return rules, broken
+            sound.append((rule, Report(locate, rule=rule.id, problems=merged.problems)))
+    lint_undoing(sound)
+    merged.problems = _known_here(merged.problems, [rule for rule, _ in sound])
+    return sound, broken
+
+
+def _cases(merged: Merged, shared: Shared) -> tuple[Case, ...]:
+    sources = {name: one.value for one in merged.rules if (name := id_of(one.value)) is not None}
+    return compile_cases(
+        [
+            (entry.value, Report(entry.report.locate, entry.report.path, None, merged.problems))
+            for number, entry in enumerate(merged.tests)
+            if number not in merged.spoilt_tests
+        ],
+        Setting(sources, shared),
+    )
 
 
 def _known_here(problems: list[Problem], rules: list[Rule]) -> list[Problem]:

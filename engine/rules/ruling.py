@@ -22,9 +22,9 @@ from engine.rules.secrets import Secrets
 from engine.rules.steps import StepCompiler
 from engine.rules.wording import shown
 
-_ID = re.compile(r"[a-z0-9][a-z0-9-]*", re.ASCII)
-_LONGEST_ID = 100
-_MODES = ("live", "shadow", "off")
+ID = re.compile(r"[a-z0-9][a-z0-9-]*", re.ASCII)
+LONGEST_ID = 100
+MODES = ("live", "shadow", "off")
 Lint = Callable[[Rule, Report], None]
 
 
@@ -68,7 +68,7 @@ def compile_rule(
 def id_of(source: Any) -> str | None:
     """The id of a rule as written, where it has one that can be used."""
     found = source.get("id") if isinstance(source, Mapping) else None
-    usable = isinstance(found, str) and len(found) <= _LONGEST_ID and _ID.fullmatch(found)
+    usable = isinstance(found, str) and len(found) <= LONGEST_ID and ID.fullmatch(found)
     return found if usable else None
 
 
@@ -152,7 +152,7 @@ def _was(source: Mapping[str, Any], report: Report) -> tuple[str, ...]:
 
 
 def _mode(source: Mapping[str, Any], report: Report) -> Literal["live", "shadow", "off"]:
-    mode = shapes.choice(source, "mode", _MODES, report)
+    mode = shapes.choice(source, "mode", MODES, report)
     return cast("Literal['live', 'shadow', 'off']", mode or "live")
 
 

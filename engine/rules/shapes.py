@@ -14,7 +14,7 @@ from engine.rules.wording import did_you_mean, shortened, shown
 from engine.sources.own import OWN
 
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_PATTERN = re.compile(r"[A-Za-z0-9_*-]+(\.[A-Za-z0-9_*-]+)*", re.ASCII)
+EVENT_TYPE = re.compile(r"[A-Za-z0-9_*-]+(\.[A-Za-z0-9_*-]+)*", re.ASCII)
 
 
 def text(raw: Mapping[str, Any], key: str, report: Report) -> str:
@@ -73,7 +73,7 @@ def span(raw: Any, report: Report, *, what: str, least: int | None = 0) -> int |
 
 def pattern(raw: Any, report: Report) -> str | None:
     """An event type or glob."""
-    if isinstance(raw, str) and _PATTERN.fullmatch(raw):
+    if isinstance(raw, str) and EVENT_TYPE.fullmatch(raw):
         if not is_known(raw):
             report.warn(codes.UNKNOWN_EVENT, *unknown_event(raw))
         return raw
@@ -86,7 +86,7 @@ def pattern(raw: Any, report: Report) -> str | None:
 def check_own_type(raw: str, report: Report) -> None:
     """Report an event type that is not one's own to raise."""
     hint = "take a name of your own, as vip.noticed"
-    if not _PATTERN.fullmatch(raw) or "*" in raw:
+    if not EVENT_TYPE.fullmatch(raw) or "*" in raw:
         report.error(codes.BAD_PARAMETER, f"{shown(raw)} is no event type", hint)
     elif raw.startswith(OWN):
         message = f"events whose names begin with {OWN} are raised by Rulewave alone"

@@ -27,8 +27,8 @@ from engine.rules.report import Report
 from engine.rules.wording import did_you_mean, shortened, shown
 
 _RETRY_KEYS = ("tries", "backoff", "max", "for")
-_MOST_TRIES = 1000
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")
+MOST_TRIES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +93,9 @@ class StepCompiler:
         return found[0] if len(found) == 1 else None
 
     def _unknown(self, key: str, has_action: bool, report: Report) -> None:
-        if key in names.LATER_STEP_KEYS | names.LATER_ACTIONS:
-            names.not_yet(report, key)
-        elif followups.check_place(key, report):
+        if followups.check_place(key, report):
             return
-        elif has_action:
+        if has_action:
             hint = did_you_mean(key, names.STEP_KEYS | names.FOLLOWUP_KEYS)
             report.error(codes.UNKNOWN_KEY, f'a step has no "{shortened(key)}"', hint, key=True)
         else:
@@ -295,8 +293,8 @@ def compile_retry(raw: Any, report: Report) -> Retry:
 def _tries(raw: Mapping[str, Any], report: Report) -> int | None:
     tries = raw.get("tries", Retry().tries)
     whole = isinstance(tries, int) and not isinstance(tries, bool)
-    if whole and 1 <= tries <= _MOST_TRIES:
+    if whole and 1 <= tries <= MOST_TRIES:
         return int(tries)
-    message = f"tries is a number from 1 to {_MOST_TRIES}, not {shown(tries)}"
+    message = f"tries is a number from 1 to {MOST_TRIES}, not {shown(tries)}"
     report.at("tries").error(codes.WRONG_VALUE, message)
     return None

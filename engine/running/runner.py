@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from engine.action import Call, Connection, Params, Registry
+from engine.action import Action, Call, Connection, Params, Registry
 from engine.clock import SECOND, Clock
 from engine.deciding.context import base_context, digest_context, rule_context
 from engine.deciding.own import emitted
@@ -40,6 +40,7 @@ from engine.sources.redaction import fit_traceback, mask_texts, private_values, 
 from engine.telling import tell
 
 _WORTH_ASKING_AGAIN = SECOND
+Performer = Callable[[Run, ActionStep, Action[Any]], Action[Any]]
 log = structlog.get_logger("rulewave.running")
 
 
@@ -53,6 +54,7 @@ class Runner:
         rates: target → µs between two calls.
         on_change: told how runs stand after each commit.
         on_own: told how many events of the daemon's own a commit stored.
+        performer: who performs a step; a rehearsal puts somebody in the action's place.
     """
 
     journal: SqliteJournal
@@ -67,6 +69,7 @@ class Runner:
     rates: Callable[[str], int | None] = lambda _: None
     on_change: Callable[[Sequence[Run]], None] = lambda _: None
     on_own: Callable[[int], None] = lambda _: None
+    performer: Performer = lambda _run, _step, action: action
     allow_private: bool = True
     trier: Trier = field(default_factory=Trier)
     in_hand: dict[str, asyncio.Event] = field(default_factory=dict)
@@ -265,7 +268,8 @@ class Runner:
         async def mark() -> None:
             await self.journal.write(runs.mark_irrevocable(run.id, step.path, run.attempt))
 
-        return await self.trier.attempt(action, params, call, None if repeat else mark)
+        performer = self.performer(run, step, action)
+        return await self.trier.attempt(performer, params, call, None if repeat else mark)
 
     async def _raise(self, scene: Scene, once: str, type: str, data: Mapping[str, Any]) -> str:
         """Raise an event of a rule's own; its id. Other tries of the step raise no second one."""

@@ -36,6 +36,7 @@ class Shape:
 
     `spans` are the versions that send it; `early` and `late`: whether the oldest and the newest
     of those that send what lies around it do. `filled`: null stands in where it is not sent.
+    `enum` are the only words that a text may be; empty where any may.
     `open` may hold more than is known; no `kinds` means anything; `absent` means that nothing
     ever stands there.
     """
@@ -50,6 +51,7 @@ class Shape:
     item: Shape | None = None
     open: bool = False
     absent: bool = False
+    enum: frozenset[str] = frozenset()
 
     @property
     def everywhere(self) -> bool:
@@ -95,7 +97,14 @@ def together(shapes: Sequence[Shape]) -> Shape:
         item=_items(shapes),
         open=any(shape.open for shape in shapes),
         absent=all(shape.absent for shape in shapes),
+        enum=words([shape.enum for shape in shapes if not shape.absent]),
     )
+
+
+def words(known: Sequence[Iterable[str]]) -> frozenset[str]:
+    """The words of all of them; none, which means any, where one of them takes any."""
+    listed = [frozenset(one) for one in known]
+    return frozenset().union(*listed) if all(listed) else frozenset()
 
 
 def covers(spans: Iterable[Span], whole: Iterable[Span]) -> bool:
@@ -179,6 +188,7 @@ def _shape(parts: list[tuple[Span, Field]], around: tuple[Span, ...]) -> Shape:
         fields=_fields(below),
         item=_item(parts),
         open=holds and len(known) < len(parts),
+        enum=words([one.enum for _, one in parts]),
     )
 
 

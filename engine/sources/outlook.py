@@ -154,6 +154,7 @@ def _always_there(newest: Shape, sent: list[Shape], span: Span) -> Shape:
         spans=spans,
         early=True,
         late=True,
+        enum=contract.words([shape.enum for shape in (newest, *sent)]),
     )
 
 

@@ -240,6 +240,9 @@ def test_a_backlog_is_looked_at_once_however_many_runs_are_due(opened: Ledger) -
         ("mark_overdue", "runs_state (state=? AND seq>?)"),
         ("rename_runs", "runs_rule (rule=?)"),
         ("may_go", "runs_arrived (arrived=?)"),
+        ("next_type", "events_type (type>?)"),
+        ("newest_of_type", "events_type (type=?)"),
+        ("last_run_of_rule", "runs_rule (rule=?)"),
     ],
 )
 def test_what_waits_for_later_is_found_whatever_else_waits(
