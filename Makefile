@@ -25,7 +25,7 @@ fix: install           ## what a machine can mend
 	$(BIN)/ruff format .
 
 lock: install          ## renew requirements.lock: packages, versions and hashes, no addresses
-	$(BIN)/uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --extra test --extra notify --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --upgrade --output-file requirements.lock
 
 sql: install           ## write the journal's statements and first schema anew, for both databases

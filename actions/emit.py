@@ -33,6 +33,7 @@ class Emit(Action[EmitParams]):
     name = "emit"
     params = EmitParams
     pausable: ClassVar[bool] = False
+    internal: ClassVar[bool] = True
 
     def describe(self, params: EmitParams) -> str:
         """The event type."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,6 +21,7 @@ class Written(StrEnum):
 
     TEXT = "text"  # a template; any text
     HTML = "html"  # a template that escapes values for HTML
+    MARKDOWN = "markdown"  # a template that escapes values for Telegram's MarkdownV2
     LINE = "line"  # a template whose result may hold no line break or other control character
     ADDRESS = "address"  # a LINE in which a value can be no more than one part of one address
     ARGV = "argv"  # a list of TEXTs whose first, the program, is fixed at load
@@ -48,6 +50,25 @@ Html = Annotated[str, Field(Written.HTML)]
 Line = Annotated[str, Field(Written.LINE)]
 
 
+_SECRET = re.compile(r"\s*secret\(")
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """Something wrong that no look at a single value shows; `key` is where ("" = the whole)."""
+
+    message: str
+    hint: str = ""
+    key: str = ""
+
+
+def is_written_out(value: Any) -> bool:
+    """Whether a setting is a text that says itself what it is: no template, no secret."""
+    if not isinstance(value, str):
+        return False
+    return not any(mark in value for mark in ("{{", "{%", "{#")) and not _SECRET.match(value)
+
+
 class Params(BaseModel):
     """Base of an action's parameters: values after rendering. Unknown names are refused.
 
@@ -57,6 +78,12 @@ class Params(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
+    @classmethod
+    def marks(cls, written: Mapping[str, Any]) -> Mapping[str, Field]:
+        """The marks of fields for which it hangs on what else is written."""
+        del written
+        return {}
+
 
 class Connection(BaseModel):
     """Base of a named target. Its texts may hold `secret('name')` and `vars`, resolved before use."""
@@ -65,10 +92,22 @@ class Connection(BaseModel):
 
     kind: str
     rate: str | None = None
+    usual_rate: ClassVar[str | None] = None
+    """The rate where none is written."""
+
+    @classmethod
+    def flaws(cls, written: Mapping[str, Any]) -> Iterator[Flaw]:
+        """What can't work, as far as it shows in the settings as they are written."""
+        del written
+        yield from ()
 
 
 async def _nothing() -> None:
     """Nothing to record: a repeat is harmless."""
+
+
+async def _no_rate() -> None:
+    """Nothing to wait for: the target has no rate."""
 
 
 async def _nowhere(type: str, data: Mapping[str, Any]) -> str:
@@ -89,6 +128,8 @@ class Call:
         timeout: seconds that the runner gives this try before it cancels it.
         irrevocable: await this right before the first byte that cannot be taken back; from then
             on a crash or a time-out means "outcome unknown".
+        slot: await this before every further request to the target: the first one has its place in
+            the target's rate, and each more needs one of its own.
         allow_private: whether private addresses may be called.
         environment: what a child process may inherit.
         mask: makes a text fit for a log: secrets and private fields of the event masked.
@@ -102,6 +143,7 @@ class Call:
     attempt: int = 1
     timeout: float = 30.0
     irrevocable: Callable[[], Awaitable[None]] = _nothing
+    slot: Callable[[], Awaitable[None]] = _no_rate
     allow_private: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
     mask: Callable[[str], str] = str
@@ -121,14 +163,30 @@ class Action(ABC, Generic[P]):
     kinds: ClassVar[Mapping[str, type[Connection]]] = {}
     """Connection kinds that this action brings: name → model."""
     needs_connection: ClassVar[bool] = False
+    connection_words: ClassVar[tuple[str, ...]] = ("connection",)
+    """The parameters that may name the connection; in all but `connection` a word that begins with
+    a letter does."""
     timeout: ClassVar[timedelta] = timedelta(seconds=30)
     pausable: ClassVar[bool] = True
     """Whether what fails for one step of a target tells that it will fail for the next one too."""
+    internal: ClassVar[bool] = False
+    """Whether all that it does stays inside of Rulewave: then a rehearsal does it as well."""
 
     def safe_to_repeat(self, params: P) -> bool:
         """Whether to repeat a try whose outcome is unknown: the default of `if_unknown`."""
         del params
         return True
+
+    def missing(self) -> str:
+        """How to install what the action needs and is not there; "" where it is."""
+        return ""
+
+    def flaws(
+        self, written: Mapping[str, Any], connection: Mapping[str, Any] | None
+    ) -> Iterator[Flaw]:
+        """What can't work, as far as it shows in the parameters and the connection as written."""
+        del written, connection
+        yield from ()
 
     def target(self, connection: str | None, origin: str | None) -> str:
         """Which lane and rate a step belongs to: its connection, else its host, else the action.

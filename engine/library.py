@@ -12,8 +12,9 @@ from engine.journal import rules as kept
 from engine.journal import runs
 from engine.journal.operations import Op
 from engine.journal.sqlite import SqliteJournal
+from engine.rules.durations import parse_rate
 from engine.rules.expressions import Expression
-from engine.rules.model import ActionStep, AfterStep, Per, Rule, RuleSet
+from engine.rules.model import ActionStep, AfterStep, ConnectionSpec, Per, Rule, RuleSet
 from engine.rules.tree import walk_all
 
 Stored = Mapping[str, Any]
@@ -168,3 +169,17 @@ def _storable(ruleset: RuleSet, *, retired: bool) -> dict[str, Any]:
     """The connections as written; one with a password written out in it is never stored."""
     specs = ruleset.retired if retired else ruleset.connections
     return {name: spec.raw for name, spec in specs.items() if spec.storable}
+
+
+def spec_of(ruleset: RuleSet, name: str) -> ConnectionSpec | None:
+    """The connection as written, or as it was when it was written last."""
+    return ruleset.connections.get(name) or ruleset.retired.get(name)
+
+
+def rate_of(library: Library, target: str) -> int | None:
+    """The least time between two calls of a target (µs); None where it has no rate."""
+    spec = spec_of(library.book.ruleset, target)
+    if spec is None:
+        return None
+    rate = spec.raw.get("rate", spec.model.usual_rate)
+    return None if rate is None else parse_rate(rate)

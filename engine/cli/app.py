@@ -7,6 +7,7 @@ from importlib.metadata import version as installed_version
 import typer
 
 from engine.cli import (
+    backtest,
     backup,
     check,
     dead,
@@ -21,6 +22,7 @@ from engine.cli import (
     serve,
     sign,
     systemd,
+    testing,
 )
 
 app = typer.Typer(
@@ -32,6 +34,8 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("check")(check.check)
+app.command("test")(testing.rehearse)
+app.command("backtest")(backtest.backtest)
 app.command("explain")(explain.explain)
 app.command("demo")(demo.demo)
 app.command("send")(send.send)

@@ -85,9 +85,11 @@ def _traffic(loaded: Loaded, database: str | None) -> list[Problem]:
 def _summary(loaded: Loaded) -> str:
     errors = sum(problem.severity == "error" for problem in loaded.problems)
     warnings = len(loaded.problems) - errors
+    tests = len(loaded.cases)
+    told = f"; {_count(tests, 'test')}: rulewave test" if tests else ""
     return (
         f"{_count(len(loaded.ruleset.rules), 'rule')} in order, "
-        f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"
+        f"{_count(errors, 'error')}, {_count(warnings, 'warning')}{told}"
     )
 
 

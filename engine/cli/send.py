@@ -16,7 +16,7 @@ from engine.cli.printing import clean
 from engine.clock import SystemClock, to_iso
 from engine.errors import UserError
 from engine.settings import read_places, read_secrets
-from engine.sources.samples import request_headers, sample
+from engine.sources.samples import NEWEST_PANEL, request_headers, sample
 from engine.sources.signature import sign
 
 _TIMEOUT = 30.0
@@ -38,7 +38,7 @@ def send(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="A field: data.email=a@b.c (repeatable).")
     ] = None,
-    panel: Annotated[str, typer.Option(help="The panel's version.")] = "3.3",
+    panel: Annotated[str, typer.Option(help="The panel's version.")] = NEWEST_PANEL,
     url: Annotated[str | None, typer.Option(help="Where to; default: this daemon.")] = None,
     count: Annotated[int, typer.Option(min=1, help="So many events, each of its own.")] = 1,
     rate: Annotated[float, typer.Option(min=0.001, help="Events a second.")] = 50.0,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.action import Registry
-from engine.clock import SECOND, Clock, from_iso, to_iso
+from engine.clock import SECOND, Clock, to_iso
 from engine.console.dead import DeadLetters
 from engine.console.later import Later
 from engine.console.rules import rule_answers
@@ -23,7 +23,7 @@ from engine.model import NEVER, Run, State
 from engine.rehearsal.recalling import Recalled, recall_body, recall_stored
 from engine.rehearsal.showing import explanation
 from engine.reloading.reloader import Reloader
-from engine.rules.durations import parse_duration
+from engine.rules.durations import read_since
 from engine.sources.redaction import mask_private, private_values
 
 Params = Mapping[str, str]
@@ -188,15 +188,7 @@ class Desk:
         )
 
     def _since(self, text: str | None) -> int:
-        if not text:
-            return 0
-        moment = from_iso(text)
-        if moment is not None:
-            return moment
-        try:
-            return self.clock.now() - parse_duration(text)
-        except ValueError as error:
-            raise UserError(f"--since {text}: write a duration such as 2h, or a time") from error
+        return read_since(text, self.clock.now()) if text else 0
 
 
 def _event_line(stored: listing.StoredEvent) -> Shown:

@@ -21,14 +21,14 @@ from engine.console.app import Readiness
 from engine.console.desk import Desk
 from engine.console.metrics import Metrics, Numbers
 from engine.daemon.registry import find_actions
-from engine.daemon.supply import Connections, rate_of, reading_of, recompiler
+from engine.daemon.supply import Connections, reading_of, recompiler
 from engine.deciding.matching import Outcome
 from engine.errors import JournalUnavailable, UserError
 from engine.journal import runs
 from engine.journal.opening import prepare
 from engine.journal.operations import load_statements
 from engine.journal.sqlite import FileLock, SqliteJournal
-from engine.library import Library
+from engine.library import Library, rate_of
 from engine.model import Answer, Delivery, Run, Verdict
 from engine.pipeline import IntakeSettings, Pipeline
 from engine.queue import sqlite as sqlite_queue

@@ -9,6 +9,8 @@ from typing import Any, TextIO
 
 import structlog
 
+from engine.rehearsal.silence import drop_rehearsed
+
 Fact = MutableMapping[str, Any]
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _CONTROL = {number: f"\\x{number:02x}" for number in (*range(32), *range(127, 160))}
@@ -28,6 +30,7 @@ def configure_logging(
     out = stream or sys.stderr
     plain = format == "console" or (format == "auto" and out.isatty())
     shared: list[structlog.typing.Processor] = [
+        drop_rehearsed,
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -9,11 +9,11 @@ from typing import Any
 
 from engine.action import Connection, Registry
 from engine.errors import UserError
-from engine.library import CompileRule, Library, Stored
+from engine.library import CompileRule, Library, Stored, spec_of
+from engine.reloading.rehearsed import rehearse
 from engine.reloading.reloader import Reading
 from engine.reloading.watching import stamp
 from engine.rules.connections import compile_connection, resolve
-from engine.rules.durations import parse_rate
 from engine.rules.loading import Loaded, load
 from engine.rules.model import ConnectionSpec, Rule, RuleSet
 from engine.rules.parameters import Terms
@@ -33,7 +33,8 @@ def reading_of(rules: Path, actions: Registry, secrets: Secrets) -> Reading:
         return {name: spec for name, spec in found.items() if spec is not None}
 
     def read(last: RuleSet | None, path: Path | None) -> Loaded:
-        return load(path or rules, actions=actions, secrets=secrets, last=last)
+        loaded = load(path or rules, actions=actions, secrets=secrets, last=last)
+        return rehearse(loaded, last, actions)
 
     return Reading(read, connections, partial(stamp, rules))
 
@@ -61,11 +62,6 @@ class Connections:
         return known[1]
 
 
-def spec_of(ruleset: RuleSet, name: str) -> ConnectionSpec | None:
-    """The connection as written, or as it was when it was written last."""
-    return ruleset.connections.get(name) or ruleset.retired.get(name)
-
-
 def recompiler(actions: Registry, secrets: Secrets) -> CompileRule:
     """Compiles a version that lies in the journal, with the connections in force now."""
 
@@ -78,10 +74,3 @@ def recompiler(actions: Registry, secrets: Secrets) -> CompileRule:
         return compile_rule(stored["rule"], shared, steps=steps)[0]
 
     return compile_again
-
-
-def rate_of(library: Library, target: str) -> int | None:
-    """The least time between two calls of a target (µs); None where it has no rate."""
-    spec = spec_of(library.book.ruleset, target)
-    rate = spec.raw.get("rate") if spec else None
-    return None if rate is None else parse_rate(rate)

@@ -34,7 +34,7 @@ class Holds:
 
 def back_up(database: Path, file: Path, *, force: bool = False) -> Holds:
     """Copy the journal, in use or not, into `file`; UserError where no sound copy can be had."""
-    _own(database)
+    check_owner(database)
     _free(file, database, force=force)
     with _copied(database, file, writable=True) as (copy, holds):
         _free(file, database, force=force)
@@ -52,7 +52,7 @@ def restore(file: Path, database: Path, moment: str) -> tuple[Holds, Path | None
         raise UserError(f"the folder {database.parent} of the database does not exist")
     present = database.exists()
     if present:
-        _own(database)
+        check_owner(database)
     if file.exists() and present and file.samefile(database):
         raise UserError(f"{file} is the journal itself")
     with _stopped(database):
@@ -65,7 +65,7 @@ def restore(file: Path, database: Path, moment: str) -> tuple[Holds, Path | None
     return holds, aside
 
 
-def _own(database: Path) -> None:
+def check_owner(database: Path) -> None:
     """Only who owns the journal opens it: files that SQLite makes beside it would be another's."""
     try:
         owner = database.stat().st_uid

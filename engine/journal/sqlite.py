@@ -212,7 +212,8 @@ def _answer_all(calls: list[_Call[Any]]) -> None:
         call.answer()
 
 
-def _row(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> dict[str, Any]:
+def as_dict(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> dict[str, Any]:
+    """A row as rows are handed to operations: column → value."""
     return {column[0]: value for column, value in zip(cursor.description, values, strict=True)}
 
 
@@ -220,7 +221,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=512
     )
-    database.row_factory = _row
+    database.row_factory = as_dict
     database.executescript(_PRAGMAS)
     return database
 

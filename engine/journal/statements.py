@@ -29,6 +29,7 @@ from engine.journal.copy_statements import OF_COPIES
 from engine.journal.failure_statements import AFTER_FAILURES, wanted
 from engine.journal.holding_statements import HOLDING
 from engine.journal.recorded_statements import RECORDED
+from engine.journal.replay_statements import REPLAYS
 from engine.journal.rule_statements import RULES
 from engine.journal.tables import (
     attempts,
@@ -352,5 +353,5 @@ _LISTS: dict[str, Any] = {
 
 STATEMENTS: dict[str, Any] = {
     **_INTAKE, **_DECIDING, **_RUNS, **WAITING_FOR_EVENTS, **RULES, **_RETENTION, **_LISTS,
-    **AFTER_FAILURES, **OF_COPIES, **HOLDING, **RECORDED,
+    **AFTER_FAILURES, **OF_COPIES, **HOLDING, **RECORDED, **REPLAYS,
 }  # fmt: skip

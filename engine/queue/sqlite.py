@@ -21,14 +21,14 @@ from pgqueuer.domain import models, types
 
 from engine.journal.operations import Op, Row, ask
 from engine.model import DueRun
-from engine.queue.jobs import to_payload
+from engine.queue.jobs import Job, from_payload, lane_of, to_payload
 
 if TYPE_CHECKING:
     from pgqueuer.ports.repository import EntrypointExecutionParameter
 
     from engine.journal.sqlite import SqliteJournal
 
-_SCHEMA = """
+SCHEMA = """
 create table if not exists queue (
   id integer primary key autoincrement, lane text not null, run text not null,
   priority integer not null, payload blob not null, created integer not null,
@@ -55,13 +55,15 @@ STATEMENTS = {
     "queue_waiting": "select count(*) as number from queue where picked = 0 and lane = :lane",
     "queue_has": "select 1 as found from queue where run = :run limit 1",
     "queue_lanes": "select distinct lane from queue",
+    "queue_take": "delete from queue where id = (select id from queue where picked = 0"
+    " order by priority desc, id limit 1) returning payload",
 }
 
 
 def install(path: Path) -> None:
     """Make the queue's table in a journal file."""
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        database.executescript(_SCHEMA)
+        database.executescript(SCHEMA)
 
 
 def enqueue(due: Iterable[DueRun]) -> Op[None]:
@@ -69,7 +71,7 @@ def enqueue(due: Iterable[DueRun]) -> Op[None]:
     for run in due:
         yield from ask(
             "queue_add",
-            lane=run.lane, run=run.id, priority=run.priority, payload=to_payload(run), now=_now(),
+            lane=lane_of(run.lane, run.priority), run=run.id, priority=run.priority, payload=to_payload(run), now=_now(),
         )  # fmt: skip
 
 
@@ -82,6 +84,12 @@ def lanes() -> Op[list[str]]:
     """The lanes in which anything lies."""
     rows = yield from ask("queue_lanes")
     return [row["lane"] for row in rows]
+
+
+def take() -> Op[Job | None]:
+    """Take out the next job of all lanes, urgent first: for whoever works without a worker."""
+    rows = yield from ask("queue_take")
+    return from_payload(bytes(rows[0]["payload"])) if rows else None
 
 
 @dataclass

@@ -12,11 +12,13 @@ from pgqueuer.domain import models
 from pgqueuer.ports import RepositoryPort
 
 from engine.errors import JournalUnavailable
-from engine.queue.jobs import Job, from_payload
+from engine.queue.jobs import Job, from_payload, is_side_lane
 
 BATCH = 10
 LANE_LIMIT = 2 * BATCH
 """Jobs of one lane under way at once: a slow target never starves another."""
+SIDE_LANE_LIMIT = BATCH
+"""Of what is urgent, and of what is bulk: all three lanes together leave room for other targets."""
 MOST_AT_ONCE = 64
 log = structlog.get_logger("rulewave.queue")
 
@@ -91,4 +93,5 @@ def _register(
     manager: QueueManager, lanes: Iterable[str], on_job: Callable[[models.Job], Awaitable[None]]
 ) -> None:
     for lane in lanes:
-        manager.entrypoint(lane, concurrency_limit=LANE_LIMIT, accepts_context=False)(on_job)
+        limit = SIDE_LANE_LIMIT if is_side_lane(lane) else LANE_LIMIT
+        manager.entrypoint(lane, concurrency_limit=limit, accepts_context=False)(on_job)

@@ -16,8 +16,9 @@ from collections.abc import (
 )
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -39,6 +40,7 @@ from engine.rules.loading import Loaded
 from engine.rules.model import ConnectionSpec, RuleSet
 
 _MOST_TOLD = 5
+T = TypeVar("T")
 _TURN_SECONDS = 0.0005
 log = structlog.get_logger("rulewave.reload")
 
@@ -59,6 +61,20 @@ class Reading:
     stamp: Callable[[], Stamp] = tuple
 
 
+class Elsewhere(Protocol):
+    """Calls what blocks, so that whoever waits for it does not hold up others."""
+
+    async def __call__(self, blocking: Callable[[], T], /) -> T:
+        """What the call gives back."""
+        ...
+
+
+async def in_thread(blocking: Callable[[], T]) -> T:
+    """In a thread: the intake goes on meanwhile."""
+    with _gently():
+        return await asyncio.to_thread(blocking)
+
+
 @dataclass(slots=True)
 class Reloader:
     """The rules of one daemon.
@@ -68,6 +84,7 @@ class Reloader:
         on_swapped: told when other rules are in force.
         on_reloaded: told what came of a reload.
         around: a reload goes on inside of it.
+        elsewhere: where reading blocks.
         standing: what came of the last reading.
         seen: the stamp of what was read last.
         _before: rule id → version of what is in force; None where nothing ever was.
@@ -82,6 +99,7 @@ class Reloader:
     on_swapped: Callable[[], None] = lambda: None
     on_reloaded: Callable[[Report], None] = lambda _: None
     around: Callable[[], AbstractContextManager[None]] = nullcontext
+    elsewhere: Elsewhere = in_thread
     seen: Stamp = ()
     standing: Standing = field(
         default_factory=lambda: Standing(RuleSet(), (), {}, frozenset(), decides=False)
@@ -176,13 +194,11 @@ class Reloader:
 
     async def _load(self, last: RuleSet | None) -> Loaded:
         # Stamped before: what is written meanwhile is read once more.
-        self.seen = await asyncio.to_thread(self.reading.stamp)
+        self.seen = await self.elsewhere(self.reading.stamp)
         return await self._compile(last)
 
     async def _compile(self, last: RuleSet | None, path: Path | None = None) -> Loaded:
-        """In a thread: the intake goes on meanwhile."""
-        with _gently():
-            return await asyncio.to_thread(self.reading.load, last, path)
+        return await self.elsewhere(partial(self.reading.load, last, path))
 
     async def _report(self, standing: Standing, *, planned: bool) -> Report:
         old = self.library.book.ruleset

@@ -44,6 +44,9 @@ NULL_IN_TEXT = "R037"
 NEVER_STORED = "R038"
 NAME_AS_SENT = "R039"
 UNKNOWN_STEP = "R040"
+NOT_INSTALLED = "R041"
+TEST_FAILED = "R044"
+BAD_TEST = "R045"
 NEVER_TRUE = "R046"
 UNDOES = "R047"
 NOT_SEEN = "R048"
@@ -91,6 +94,9 @@ CODES: Mapping[str, str] = {
     NEVER_STORED: "a field that carries a credential, and is never stored (a warning)",
     NAME_AS_SENT: "`event` keeps the name that was sent, and this event has others (a warning)",
     UNKNOWN_STEP: "no earlier step of the rule has this id (a warning)",
+    NOT_INSTALLED: "an action needs a package that is not installed",
+    TEST_FAILED: "a test under `tests:` fails, and holds back the rules that it is about",
+    BAD_TEST: "a test names what is not there, or asks for what can't be",
     NEVER_TRUE: "a condition, or a part of one, that no event can make true (a warning)",
     UNDOES: "rules that undo, or start, each other without an end (a warning)",
     NOT_SEEN: "recorded traffic has nothing of what is asked for: `check --traffic` (a warning)",

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from engine.action import Connection, Field, Registry, Written
 from engine.errors import CouldNotEvaluate, UserError
-from engine.rules import codes, names
+from engine.rules import codes
 from engine.rules.durations import parse_rate
 from engine.rules.mistakes import messages_of, report_mistakes
 from engine.rules.model import ConnectionSpec
@@ -45,6 +45,9 @@ def compile_connection(
         model, f'the connection "{name}"', compiler.sample(raw), compiler.dynamic, report
     )
     _check_rate(raw, report)
+    for flaw in model.flaws(raw):
+        at = report.at(flaw.key) if flaw.key else report
+        at.error(codes.BAD_CONNECTION, flaw.message, flaw.hint)
     storable = all(problem.code != codes.WRITTEN_SECRET for problem in report.problems)
     return ConnectionSpec(str(raw["kind"]), raw, model, storable)
 
@@ -72,8 +75,6 @@ def _model(raw: Mapping[str, Any], actions: Registry, report: Report) -> type[Co
         report.error(codes.BAD_CONNECTION, "a connection needs a kind", hint, key=True)
     elif isinstance(kind, str) and kind in kinds:
         return kinds[kind]
-    elif isinstance(kind, str) and kind in names.LATER_KINDS:
-        names.not_yet(report.at("kind"), f"the kind {kind}")
     else:
         message = f"there is no kind of connection {shown(kind)}"
         report.at("kind").error(codes.BAD_CONNECTION, message, did_you_mean(str(kind), kinds))

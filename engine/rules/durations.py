@@ -7,7 +7,8 @@ from decimal import Decimal
 
 from pytimeparse.timeparse import timeparse
 
-from engine.clock import DAY, HOUR, MINUTE, SECOND
+from engine.clock import DAY, HOUR, MINUTE, SECOND, from_iso
+from engine.errors import UserError
 from engine.rules.wording import SHORT, shown
 
 LONGEST = 100 * 365 * DAY
@@ -44,6 +45,17 @@ def parse_duration(text: object) -> int:
     return span
 
 
+def read_since(text: str, now: int) -> int:
+    """The moment of `2h` or `3d` ago, or of an ISO time; UserError where it is neither."""
+    moment = from_iso(text)
+    if moment is not None:
+        return moment
+    try:
+        return now - parse_duration(text)
+    except ValueError as error:
+        raise UserError(f"--since {text}: write a duration such as 2h, or a time") from error
+
+
 def spoken(span: int) -> str:
     """A span in its greatest unit, whole: `3 days`.
 
@@ -61,7 +73,7 @@ def parse_rate(text: object) -> int:
     match = RATE.fullmatch(text) if isinstance(text, str) else None
     if match is None or int(match[1]) == 0:
         raise ValueError(f"{shown(text)} is no rate; write one like 10/s, 20/min, 100/h or 500/d")
-    return max(1, _UNITS[match[2]] // int(match[1]))
+    return -(-_UNITS[match[2]] // int(match[1]))  # rounded up: never one call too many
 
 
 def parse_bytes(text: object) -> int:

@@ -13,6 +13,9 @@ from typing import Any
 from engine.action import Registry
 from engine.errors import Problem
 from engine.rules import codes
+from engine.rules.case_reading import compile_cases
+from engine.rules.case_terms import Setting
+from engine.rules.cases import Case
 from engine.rules.connections import compile_connection
 from engine.rules.files import RuleFile, find_files, read_file
 from engine.rules.lint import lint_rule
@@ -37,6 +40,7 @@ class Loaded:
     `usable` is false where the files as a whole say nothing that can be used; then the rule set
     is empty, and whatever was in force should stay. `broken` are the ids of rules left out,
     `former` those under their `was`; `nameless` tells that there is one whose id can't be read.
+    `cases` are the tests that can be run.
     `places` finds what is written in a rule, by its id.
     """
 
@@ -46,6 +50,7 @@ class Loaded:
     broken: frozenset[str] = frozenset()
     former: frozenset[str] = frozenset()
     nameless: bool = False
+    cases: tuple[Case, ...] = ()
     places: Mapping[str, Locate] = field(default_factory=dict)
 
     @property
@@ -89,6 +94,7 @@ def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet)
     shared = Shared(
         actions, secrets, connections, variables, timezone, frozenset(broken_connections)
     )
+    cases = _cases(merged, shared)
     sound, broken = _rules(merged, shared)
     rules = [rule for rule, _ in sound]
     names = [id_of(source) for source in broken]
@@ -98,7 +104,7 @@ def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet)
         vars=variables,
         timezone=timezone,
         keep_fields=keep_fields,
-        tests=tuple(merged.tests),
+        tests=tuple(entry.value for entry in merged.tests),
     )
     problems = {_masked(problem, secrets) for problem in merged.problems}
     return Loaded(
@@ -107,6 +113,7 @@ def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet)
         broken=frozenset(name for name in names if name),
         former=frozenset(name for source in broken for name in former_ids(source)),
         nameless=None in names,
+        cases=cases,
         places={rule.id: report.locate for rule, report in sound},
     )
 
@@ -160,6 +167,18 @@ def _rules(merged: Merged, shared: Shared) -> tuple[list[tuple[Rule, Report]], l
     lint_undoing(sound)
     merged.problems = _known_here(merged.problems, [rule for rule, _ in sound])
     return sound, broken
+
+
+def _cases(merged: Merged, shared: Shared) -> tuple[Case, ...]:
+    sources = {name: one.value for one in merged.rules if (name := id_of(one.value)) is not None}
+    return compile_cases(
+        [
+            (entry.value, Report(entry.report.locate, entry.report.path, None, merged.problems))
+            for number, entry in enumerate(merged.tests)
+            if number not in merged.spoilt_tests
+        ],
+        Setting(sources, shared),
+    )
 
 
 def _known_here(problems: list[Problem], rules: list[Rule]) -> list[Problem]:

@@ -33,7 +33,7 @@ class Merged:
     """All files together.
 
     `spoilt` are connections, vars and defaults (section, name) that cannot be used (`ALL` for the
-    whole section), `spoilt_rules` the positions of such rules; `usable` says whether anything can.
+    whole section), `spoilt_rules` and `spoilt_tests` the positions of such rules and tests; `usable` says whether anything can.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -43,9 +43,10 @@ class Merged:
     timezone: str = "UTC"
     keep_fields: frozenset[str] = frozenset()
     rules: list[Entry] = field(default_factory=list)
-    tests: list[Mapping[str, Any]] = field(default_factory=list)
+    tests: list[Entry] = field(default_factory=list)
     spoilt: set[tuple[str, str]] = field(default_factory=set)
     spoilt_rules: set[int] = field(default_factory=set)
+    spoilt_tests: set[int] = field(default_factory=set)
 
     def lost(self, section: str, name: str) -> bool:
         """Whether what the files say of it cannot be used."""
@@ -63,7 +64,7 @@ def merge(files: Sequence[RuleFile]) -> Merged:
         _named("connections", file.data, merged.connections, merged, report)
         _named("vars", file.data, merged.vars, merged, report)
         _defaults(file.data, merged, zones, report)
-        first = len(merged.rules)
+        first = len(merged.rules), len(merged.tests)
         _rules(file.data, merged, report)
         _tests(file.data, merged, report)
         _faults(file, first, merged)
@@ -152,26 +153,26 @@ def _tests(data: Mapping[str, Any], merged: Merged, report: Report) -> None:
     raw = data.get("tests")
     if raw is None:
         return
-    if not isinstance(raw, list) or not all(isinstance(one, Mapping) for one in raw):
-        report.at("tests").error(codes.WRONG_VALUE, "tests is a list of mappings")
+    if not isinstance(raw, list):
+        message = f"tests is a list, not {shown(raw)}"
+        report.at("tests").error(codes.WRONG_VALUE, message, 'each test begins with "- name:"')
         return
-    if raw:
-        message = "tests are not run by this version yet"
-        report.at("tests").warn(codes.NOT_YET, message, "they do no harm", key=True)
-    merged.tests += raw
+    merged.tests += [Entry(one, report.at("tests", at)) for at, one in enumerate(raw)]
 
 
-def _faults(file: RuleFile, first: int, merged: Merged) -> None:
+def _faults(file: RuleFile, first: tuple[int, int], merged: Merged) -> None:
     """A doubled key, or another fault of the YAML, spoils what it lies in and no more."""
     for fault in file.document.faults:
         rule = None
         match fault.path:
             case ("rules", int(number), *_):
-                merged.spoilt_rules.add(first + number)
-                rule = id_of(merged.rules[first + number].value)
+                merged.spoilt_rules.add(first[0] + number)
+                rule = id_of(merged.rules[first[0] + number].value)
             case ("connections" | "vars" as section, str(name), *_):
                 merged.spoilt.add((section, name))
-            case ("tests", _, *_):
+            case ("tests", int(number), *_):
+                merged.spoilt_tests.add(first[1] + number)
+            case ("tests", *_):
                 pass
             case _:
                 merged.usable = False

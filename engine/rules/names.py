@@ -37,8 +37,7 @@ AWAIT_KEYS = _BESIDE | {"await", "within", "else"}
 FOLLOWUP_KEYS = AFTER_KEYS | AWAIT_KEYS
 CONTROL_KEYS = ("choose", "for_each", "stop")
 LATER_STEP_KEYS: frozenset[str] = frozenset()
-LATER_ACTIONS = frozenset({"telegram", "notify"})
-LATER_KINDS = frozenset({"telegram", "notify"})
+LATER_ACTIONS: frozenset[str] = frozenset()
 
 
 def not_yet(report: Report, what: str) -> None:

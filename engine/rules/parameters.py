@@ -144,9 +144,12 @@ class ValueCompiler:
     ) -> dict[str, Value]:
         """Each entry of a mapping, by the mark of the field that it is."""
         found: dict[str, Value] = {}
+        special: dict[str, Field] = {}
+        for model in models:
+            special |= model.marks(raw) if issubclass(model, Params) else {}
         for key, value in raw.items():
             slot = slot_of(models, key)
-            mark = (slot.mark if slot else None) or inherited
+            mark = special.get(key) or (slot.mark if slot else None) or inherited
             below = slot.models if slot else ()
             compiled = self.value(value, mark, report.at(key), (*at, key), below)
             recipient = mark.recipient and not at
@@ -223,6 +226,7 @@ class ValueCompiler:
             template = Template(
                 text,
                 html=mark.written is Written.HTML,
+                markdown=mark.written is Written.MARKDOWN,
                 address=mark.written is Written.ADDRESS,
                 timezone=self.terms.timezone,
             )

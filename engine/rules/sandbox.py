@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cache, wraps
 from typing import Any
@@ -22,6 +23,8 @@ from engine.rules.wording import did_you_mean
 _LEFT_OUT = frozenset({"urlize"})
 _SEPARATORS = (",", ";", "<", ">", '"', "\\")
 _GIVEN = "~"
+# Telegram takes any of these after a backslash as itself, wherever it stands.
+_MARKDOWN = re.compile(r"[_*\[\]()~`>#+\-=|{}.!\\]")
 _PACED = "~paced"
 _SIZED = "~sized"
 
@@ -95,11 +98,15 @@ class RuleEnvironment(ImmutableSandboxedEnvironment):
     context_class = _Context
     intercepted_binops = frozenset({"*", "**", "%", "+"})
 
-    def __init__(self, html: bool, address: bool) -> None:
+    def __init__(self, html: bool, address: bool, markdown: bool) -> None:
         super().__init__(
             autoescape=html,
             undefined=_Missing,
-            finalize=_finalize_address if address else _finalize,
+            finalize=_finalize_markdown
+            if markdown
+            else _finalize_address
+            if address
+            else _finalize,
             keep_trailing_newline=True,
         )
         own = {**FILTERS, _GIVEN: lambda value: value, _PACED: paced, _SIZED: sized}
@@ -150,9 +157,9 @@ class RuleEnvironment(ImmutableSandboxedEnvironment):
 
 
 @cache
-def environment(html: bool, address: bool = False) -> RuleEnvironment:
-    """The environment for plain texts, for HTML (values escaped), or for mail addresses."""
-    return RuleEnvironment(html, address)
+def environment(html: bool, address: bool = False, markdown: bool = False) -> RuleEnvironment:
+    """The environment for plain texts, for HTML or MarkdownV2 (values escaped), or for addresses."""
+    return RuleEnvironment(html, address, markdown)
 
 
 def _is_null(value: Any) -> bool:
@@ -176,6 +183,14 @@ def _finalize_address(value: Any) -> Any:
     if any(mark in str(printed) for mark in _SEPARATORS):
         raise UndefinedError('a value put into an address may hold none of , ; < > " and \\')
     return printed
+
+
+def _finalize_markdown(value: Any) -> Any:
+    """What a value holds is shown as it is: no character of it formats anything.
+
+    Whatever a filter marks as safe is safe for HTML, and no exception here.
+    """
+    return _MARKDOWN.sub(r"\\\g<0>", str(_finalize(value)))
 
 
 def _guarded(name: str, call: Callable[..., Any]) -> Callable[..., Any]:

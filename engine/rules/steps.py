@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
@@ -26,6 +27,7 @@ from engine.rules.report import Report
 from engine.rules.wording import did_you_mean, shortened, shown
 
 _RETRY_KEYS = ("tries", "backoff", "max", "for")
+_NAME = re.compile(r"[A-Za-z_][\w.-]*")
 MOST_TRIES = 1000
 
 
@@ -115,6 +117,7 @@ class StepCompiler:
         # A connection that is not there is reported already; its URLs are paths all the same.
         named = parameters.get("connection") if isinstance(parameters, Mapping) else None
         template = compile_parameters(action, parameters, self.terms, below, connection or named)
+        self._flaws(action, parameters, connection, below)
         when = self._when(raw, report)
         step_id = self._step_id(raw, report)
         retry = compile_retry(raw.get("retry"), report.at("retry"))
@@ -137,6 +140,20 @@ class StepCompiler:
             target=action.target(connection, template.authority),
         )
 
+    def _flaws(
+        self, action: Action[Any], parameters: Any, connection: str | None, report: Report
+    ) -> None:
+        """Report what the action itself finds wrong, or misses on this machine."""
+        if hint := action.missing():
+            message = f"{action.name} needs a package that is not installed"
+            report.error(codes.NOT_INSTALLED, message, hint, key=True)
+            return
+        spec = self.connections.get(connection) if connection else None
+        if isinstance(parameters, Mapping):
+            for flaw in action.flaws(parameters, spec.raw if spec else None):
+                at = report.at(flaw.key) if flaw.key else report
+                at.error(codes.BAD_PARAMETER, flaw.message, flaw.hint, key=not flaw.key)
+
     def _with_connection(
         self, action: Action[Any], raw: Mapping[str, Any], connection: str
     ) -> Mapping[str, Any]:
@@ -147,9 +164,10 @@ class StepCompiler:
     def _connection(self, action: Action[Any], raw: Any, report: Report) -> str | None:
         """The name of the connection that the step uses."""
         fitting = sorted(n for n, spec in self.connections.items() if spec.kind in action.kinds)
-        named = raw.get("connection") if isinstance(raw, Mapping) and action.kinds else None
-        if isinstance(named, str):
-            return self._named_connection(action, named, fitting, report.at("connection"))
+        for word in action.connection_words if isinstance(raw, Mapping) and action.kinds else ():
+            named = raw.get(word)
+            if isinstance(named, str) and (word == "connection" or _NAME.fullmatch(named)):
+                return self._named_connection(action, named, fitting, report.at(word))
         if not action.needs_connection:
             return None
         if len(fitting) == 1:

@@ -55,17 +55,25 @@ def is_template(text: str) -> bool:
 class Template:
     """One text with {{ }}. `html` escapes values; `timezone` is what `date` falls back to.
 
-    In an `address` no value can separate one address from another.
+    In an `address` no value can separate one address from another; in `markdown` (Telegram's) none
+    can format.
     """
 
-    __slots__ = ("_compiled", "address", "html", "text", "timezone")
+    __slots__ = ("_compiled", "address", "html", "markdown", "text", "timezone")
 
     def __init__(
-        self, text: str, *, html: bool = False, address: bool = False, timezone: str = "UTC"
+        self,
+        text: str,
+        *,
+        html: bool = False,
+        address: bool = False,
+        markdown: bool = False,
+        timezone: str = "UTC",
     ) -> None:
         self.text = text
         self.address = address
         self.html = html
+        self.markdown = markdown
         self.timezone = timezone
         self._compiled: JinjaTemplate | None = None
 
@@ -90,7 +98,9 @@ class Template:
 
     def _chunks(self, names: Mapping[str, Any]) -> Iterator[str]:
         if self._compiled is None:
-            self._compiled = environment(self.html, self.address).from_string(self.text)
+            self._compiled = environment(self.html, self.address, self.markdown).from_string(
+                self.text
+            )
         size = 0
         with time_limit(MAX_SECONDS):
             for chunk in self._compiled.generate(names):

@@ -33,13 +33,13 @@ class Clocks:
     clock: Clock
     raise_own: Callable[[Event, bytes], Awaitable[bool]]
 
-    async def tick(self) -> None:
-        """Raise what is due, and set the alarm for the next."""
+    async def tick(self, wanted: Callable[[str], bool] = lambda _: True) -> None:
+        """Raise what is due of the rules that are `wanted`, and set the alarm for the next."""
         now = self.clock.now()
         last = await self.journal.read(kept.clocks())
         upcoming = []
         for rule in self.library.book.ruleset.rules:
-            if not rule.clocks:
+            if not rule.clocks or not wanted(rule.id):
                 continue
             if rule.mode == "off":
                 # What a rule that is off lets pass is not made up for.

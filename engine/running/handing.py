@@ -15,7 +15,7 @@ from engine.journal import runs
 from engine.journal.operations import Op
 from engine.journal.sqlite import SqliteJournal
 from engine.model import NEVER, OPEN_STATES, DueRun, Reason, Run, State
-from engine.queue.jobs import Enqueue
+from engine.queue.jobs import Enqueue, lane_of
 from engine.rules.model import Rule
 from engine.running.admitting import Admitting
 from engine.running.alarm import Alarm
@@ -78,7 +78,7 @@ class HandOver:
             self.poke()  # what waited for its end may go on
         if not live:
             return
-        self.open_lanes({run.lane for run in live})
+        self.open_lanes({lane_of(run.lane, run.priority) for run in live})
         if any(run.state is State.QUEUED for run in live):
             self._soon(self.ring())
         pending = [run.due for run in live if run.state is State.PENDING and run.due < NEVER]

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from engine.action import Call, Connection, Params, Registry
+from engine.action import Action, Call, Connection, Params, Registry
 from engine.clock import SECOND, Clock
 from engine.deciding.context import base_context, digest_context, rule_context
 from engine.deciding.own import emitted
@@ -34,11 +34,13 @@ from engine.running.pausing import Pausing
 from engine.running.recording import Change, Ended, record_and_tell
 from engine.running.retries import Tried, after_try, end
 from engine.running.scene import Scene, put_off, unwanted
+from engine.running.slots import Slots
 from engine.running.trying import Trier
 from engine.sources.redaction import fit_traceback, mask_texts, private_values, strip_secrets
 from engine.telling import tell
 
 _WORTH_ASKING_AGAIN = SECOND
+Performer = Callable[[Run, ActionStep, Action[Any]], Action[Any]]
 log = structlog.get_logger("rulewave.running")
 
 
@@ -52,6 +54,7 @@ class Runner:
         rates: target → µs between two calls.
         on_change: told how runs stand after each commit.
         on_own: told how many events of the daemon's own a commit stored.
+        performer: who performs a step; a rehearsal puts somebody in the action's place.
     """
 
     journal: SqliteJournal
@@ -66,9 +69,18 @@ class Runner:
     rates: Callable[[str], int | None] = lambda _: None
     on_change: Callable[[Sequence[Run]], None] = lambda _: None
     on_own: Callable[[int], None] = lambda _: None
+    performer: Performer = lambda _run, _step, action: action
     allow_private: bool = True
     trier: Trier = field(default_factory=Trier)
     in_hand: dict[str, asyncio.Event] = field(default_factory=dict)
+    slots: Slots = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.slots = Slots(
+            self.journal, self.clock,
+            wait_until=lambda moment: self.wait_until(moment),  # noqa: PLW0108 - as it is then
+            rates=lambda target: self.rates(target),  # noqa: PLW0108 - likewise
+        )  # fmt: skip
 
     async def handle(self, job: Job) -> None:
         """Take the step that a queue job stands for; harmless where it is not its turn.
@@ -115,7 +127,7 @@ class Runner:
             if params is None or not await self._open(scene, step):
                 return
             if not waited:
-                wait = await self._wait_for_slot(step.target)
+                wait = await self.slots.take(step.target, scene.run.priority)
                 if wait is None:
                     return
                 waited = wait >= _WORTH_ASKING_AGAIN
@@ -180,17 +192,6 @@ class Runner:
         except ActionFailed as failed:
             await self._fail(scene, step, failed.reason, failed.message)
             return None
-
-    async def _wait_for_slot(self, target: str) -> int | None:
-        """Wait for the target's rate; how long it took (µs), None where the daemon stops."""
-        step = self.rates(target)
-        if step is None:
-            return 0
-        now = self.clock.now()
-        start = await self.journal.write(runs.take_slot(target, now=now, step=step))
-        if start > now and not await self.wait_until(start):
-            return None
-        return max(0, start - now)
 
     async def _open(self, scene: Scene, step: ActionStep) -> bool:
         """Whether the step's target may be tried now; where not, the run is parked, untried."""
@@ -257,6 +258,8 @@ class Runner:
             connection=connection,
             attempt=run.attempt,
             timeout=timeout if step.timeout is None else step.timeout / SECOND,
+            irrevocable=partial(self.slots.keep_apart, step.target),
+            slot=partial(self.slots.another, step.target, run.priority),
             allow_private=self.allow_private,
             mask=partial(self._fit, scene),
             raise_event=partial(self._raise, scene, idempotency_key(run, step)),
@@ -265,7 +268,8 @@ class Runner:
         async def mark() -> None:
             await self.journal.write(runs.mark_irrevocable(run.id, step.path, run.attempt))
 
-        return await self.trier.attempt(action, params, call, None if repeat else mark)
+        performer = self.performer(run, step, action)
+        return await self.trier.attempt(performer, params, call, None if repeat else mark)
 
     async def _raise(self, scene: Scene, once: str, type: str, data: Mapping[str, Any]) -> str:
         """Raise an event of a rule's own; its id. Other tries of the step raise no second one."""

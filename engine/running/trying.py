@@ -37,9 +37,10 @@ class Trier:
         """One try; never raises.
 
         Args:
+            call: what its `irrevocable` waits for comes before the point of no return is noted.
             mark: writes the point of no return into the journal, where a repeat would do harm.
         """
-        gate = _Gate(mark)
+        gate = _Gate(call.irrevocable, mark)
         work = action.run(params, replace(call, irrevocable=gate.passed))
         task = asyncio.ensure_future(work)
         self._under_way.add(task)
@@ -66,10 +67,12 @@ class Trier:
 class _Gate:
     """Knows whether the try went past the point from which it can't be taken back."""
 
+    before: Callable[[], Awaitable[None]]
     mark: Callable[[], Awaitable[None]] | None
     open: bool = True
 
     async def passed(self) -> None:
+        await self.before()
         if self.mark is not None:
             await self.mark()
         self.open = False

@@ -15,6 +15,7 @@ from engine.sources.javascript import stringify
 from engine.sources.names import RENEWED, RENEWING
 from engine.sources.overrides import merge
 
+NEWEST_PANEL = "3.3"
 _DEFAULT_OFFSET = -24
 _SCOPE_SINCE = (2, 5, 0)
 _META_SINCE = (2, 2, 0)

@@ -208,7 +208,7 @@ def test_two_first_tries_at_once_share_one_client() -> None:
                 action.run(params, Call(f"k{n}")) for n in range(5)
             ]
             await asyncio.gather(*tries)
-            assert len(action._clients) == 1
+            assert len(action._clients._clients) == 1
             assert len(server.requests) == 5
 
     asyncio.run(scenario())

@@ -11,9 +11,9 @@ from http_servers import Request, free_port, http_server
 from http_tries import failure, started, tried
 
 from actions.http import HttpConnection, HttpParams
-from actions.http.exchange import send
 from engine.action import Call
 from engine.errors import ActionFailed
+from engine.web import send
 
 
 @pytest.mark.parametrize("path", ["//evil.example/x", "@evil.example/", "evil.example", "\\\\evil"])

@@ -23,6 +23,7 @@ _GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(\n<!-- end -->\n)", r
 _WRITTEN = {
     Written.TEXT: "template",
     Written.HTML: "template, escapes for HTML",
+    Written.MARKDOWN: "template, escapes for MarkdownV2",
     Written.LINE: "template, one line",
     Written.ADDRESS: "template, addresses",
     Written.ARGV: "template, fixed program",

@@ -12,6 +12,8 @@ from docs.fenced import PAGES, ROOT, Block, all_blocks
 
 from engine.cli.app import app
 from engine.daemon.registry import find_actions
+from engine.rehearsal.telling import summary
+from engine.reloading.rehearsed import rehearsal_of
 from engine.rules.loading import load
 from engine.rules.secrets import Secrets
 
@@ -22,6 +24,7 @@ _HEAD = """\
 version: 1
 connections:
   mail: {kind: smtp, host: smtp.example.org, from: bot@example.org}
+  ops: {kind: telegram, token: "secret('telegram_token')", chat: -1001234567890}
 rules:
 """
 
@@ -40,7 +43,7 @@ def _whole(block: Block) -> str:
 def test_an_example_in_the_documents_loads_without_a_problem(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(_whole(block), encoding="utf-8")
-    given = {f"RULEWAVE_SECRET_{name.upper()}": "given" for name in _SECRET.findall(block.text)}
+    given = {f"RULEWAVE_SECRET_{name.upper()}": "given" for name in _SECRET.findall(_whole(block))}
     loaded = load(file, actions=find_actions(), secrets=Secrets(None, None, given))
     if "broken" in block.info:
         assert loaded.errors
@@ -107,3 +110,28 @@ def test_every_command_that_the_documents_name_exists() -> None:
     for command, verb in named:
         found = known.commands[command]
         assert verb in getattr(found, "commands", {verb: None}), f"rulewave {command} {verb}"
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in all_blocks("yaml") if "\ntests:\n" in block.text], ids=str
+)
+def test_the_tests_in_the_documents_end_as_the_documents_say(block: Block, tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(block.text, encoding="utf-8")
+    actions = find_actions()
+    loaded = load(file, actions=actions, secrets=Secrets(None, None, {}))
+    results = rehearsal_of(loaded.ruleset, actions).run(loaded.cases)
+    assert results
+    draft = "draft.yaml" in block.info
+    assert [result.well for result in results] == [not draft] * len(results)
+
+
+def test_the_tests_of_the_example_rules_pass() -> None:
+    actions = find_actions()
+    file = ROOT / "rules.example.yaml"
+    loaded = load(file, actions=actions, secrets=Secrets(None, None, {}))
+    results = rehearsal_of(loaded.ruleset, actions).run(loaded.cases)
+    assert [summary(result) for result in results if not result.well] == []
+    assert {rule.id for rule in loaded.ruleset.rules} == {
+        rule for result in results for rule in result.case.rules
+    }

@@ -84,6 +84,18 @@ def test_the_fields_of_a_reload_and_of_a_problem_are_named(told: _Told) -> None:
     assert set(check["problems"][0]) == _named("field of a problem")
 
 
+def test_the_fields_of_tests_and_of_a_backtest_are_named(told: _Told) -> None:
+    rules = (
+        f"{RULES}tests: [{{name: t, given: [{{event: user.created}}], expect: {{actions: []}}}}]\n"
+    )
+    (told.daemon.folder / "t.yaml").write_text(rules)
+    tests = told.ask("test", "t.yaml")
+    assert set(tests) == _named("field of what `test` prints")
+    assert set(tests["tests"][0]) == _named("field of a test")
+    played = told.ask("backtest", "--rules", "t.yaml")
+    assert set(played) == _named("field of what `backtest` prints")
+
+
 def test_the_fields_of_a_copy_are_named(told: _Told) -> None:
     made = told.ask("backup", "copy.db")
     put = told.ask("restore", "copy.db", "--database", "sqlite:///other.db")

@@ -15,6 +15,8 @@ _PAGES = [
     ROOT / "docs" / "how-to" / "back-up.md",
     ROOT / "docs" / "how-to" / "change-rules.md",
     ROOT / "docs" / "how-to" / "rotate-a-secret.md",
+    ROOT / "docs" / "how-to" / "test-rules.md",
+    ROOT / "docs" / "how-to" / "try-changed-rules.md",
 ]
 
 

@@ -17,7 +17,7 @@ from pgqueuer.domain import models
 from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
 from pgqueuer.ports.repository import EntrypointExecutionParameter
 
-from engine.queue.jobs import Job, from_payload, to_payload
+from engine.queue.jobs import Job, from_payload, lane_of, to_payload
 from engine.queue.sqlite import enqueue, has_job, lanes, open_queries
 
 MANAGER = QueueManagerId(UUID(int=1))
@@ -41,10 +41,13 @@ class Port:
         total: int | None = None,
         stale: timedelta = HOUR,
     ) -> list[models.Job]:
-        """Dequeue from lanes with these limits."""
+        """Dequeue from the lanes of these targets, with these limits."""
         wanted = {
-            QueueEntrypoint(lane): EntrypointExecutionParameter(concurrency_limit=limit)
-            for lane, limit in lanes.items()
+            QueueEntrypoint(lane_of(target, urgency)): EntrypointExecutionParameter(
+                concurrency_limit=limit
+            )
+            for target, limit in lanes.items()
+            for urgency in (0, 1, -1)
         }
         return await self.queries.dequeue(batch, wanted, MANAGER, total, stale)
 
@@ -64,7 +67,7 @@ def port(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Port]:
     theirs = InMemoryQueries(driver=InMemoryDriver())
 
     async def add(run: str, lane: str, priority: int) -> None:
-        await theirs.enqueue(lane, to_payload(due(run)), priority)
+        await theirs.enqueue(lane_of(lane, priority), to_payload(due(run)), priority)
 
     yield Port(theirs, add)
 
@@ -197,7 +200,7 @@ def test_a_job_carries_its_run_and_where_that_stands(port: Port) -> None:
         return job
 
     job = asyncio.run(story())
-    assert (job.priority, job.entrypoint, job.status) == (3, "mail", "picked")
+    assert (job.priority, job.entrypoint, job.status) == (3, "urgent: mail", "picked")
     assert job.queue_manager_id == MANAGER
     assert from_payload(job.payload) == Job("a", 0, 0)
 

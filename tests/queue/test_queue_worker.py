@@ -13,9 +13,9 @@ from ledgers import PATIENCE, Ledger, due, ledger
 
 from engine.errors import JournalUnavailable
 from engine.journal.operations import ask
-from engine.queue.jobs import Job
+from engine.queue.jobs import Job, lane_of
 from engine.queue.sqlite import SqliteQueries, enqueue, open_queries
-from engine.queue.worker import LANE_LIMIT, Worker
+from engine.queue.worker import LANE_LIMIT, SIDE_LANE_LIMIT, Worker
 
 
 class Hands:
@@ -218,6 +218,23 @@ def test_without_a_word_about_its_beginning_a_worker_just_begins(tmp_path: Path)
         running = asyncio.create_task(worker.run())
         await _put(opened, queries, ("a", "mail"))
         assert await hands.next() == ["a"]
+        await _stopped(worker, running)
+
+    _tell(tmp_path, story)
+
+
+def test_a_target_that_is_full_of_bulk_takes_an_urgent_job_all_the_same(tmp_path: Path) -> None:
+    async def story(opened: Ledger, queries: SqliteQueries, hands: Hands, worker: Worker) -> None:
+        worker.open_lanes(lane_of("slow", urgency) for urgency in (-10, 0, 10))
+        jobs = [due(f"{urgency}.{n}", "slow", urgency) for urgency in (-10, 0) for n in range(30)]
+        await opened.journal.write(enqueue(jobs))
+        running = asyncio.create_task(worker.run())
+        begun = await hands.next(LANE_LIMIT + SIDE_LANE_LIMIT)
+        assert sum(run.startswith("-10") for run in begun) == SIDE_LANE_LIMIT
+        await opened.journal.write(enqueue([due("urgent", "slow", 10)]))
+        await queries.ring()
+        assert await hands.next() == ["urgent"]
+        hands.free.set()
         await _stopped(worker, running)
 
     _tell(tmp_path, story)

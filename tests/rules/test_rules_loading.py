@@ -50,14 +50,14 @@ rules:
       - letter: {to: "{{ user.email }}"}
         retry: {for: 24h}
       - fetch: {get: "https://a.example.org:8443/x"}
-tests: [{name: t}]
+tests: [{name: t, given: [{event: user.expired}], expect: {actions: []}}]
 """
 
 
 def whole(tmp_path: Path) -> RuleSet:
     loaded = load_text(tmp_path, WHOLE)
-    (note,) = loaded.problems
-    assert (note.severity, note.message) == ("warning", "tests are not run by this version yet")
+    assert loaded.problems == ()
+    assert [case.name for case in loaded.cases] == ["t"]
     return loaded.ruleset
 
 
@@ -97,7 +97,9 @@ def test_a_file_has_everything_that_was_written_beside_its_rules(tmp_path: Path)
     found = whole(tmp_path)
     assert found.connections["post"].kind == "box"
     assert (found.vars, found.keep_fields) == ({"brand": "B"}, {"vlessUuid"})
-    assert found.tests == ({"name": "t"},)
+    assert found.tests == (
+        {"name": "t", "given": [{"event": "user.expired"}], "expect": {"actions": []}},
+    )
 
 
 def test_follow_ups_nest_and_their_paths_tell_where(tmp_path: Path) -> None:

@@ -21,16 +21,15 @@ from engine.clock import ManualClock, from_iso, to_iso
 from engine.console.desk import Desk
 from engine.daemon.assembly import open_journal
 from engine.daemon.registry import find_actions
-from engine.daemon.supply import Connections, rate_of, reading_of, recompiler
+from engine.daemon.supply import Connections, reading_of, recompiler
 from engine.errors import ActionFailed
 from engine.journal import events, listing, runs
-from engine.journal.operations import Op, ask
 from engine.journal.sqlite import SqliteJournal
-from engine.library import Library
+from engine.library import Library, rate_of
 from engine.model import Answer, Delivery, Run, State
 from engine.pipeline import IntakeSettings, Pipeline
 from engine.queue import sqlite as queue
-from engine.queue.jobs import Job, from_payload
+from engine.queue.jobs import Job
 from engine.reloading.reloader import Reloader
 from engine.reloading.report import Report
 from engine.rules.durations import parse_duration
@@ -168,8 +167,7 @@ class Bench:
 
     async def next_job(self) -> Job | None:
         """Take the next job out of the queue table."""
-        payload = await self.journal.write(_take_job())
-        return None if payload is None else from_payload(payload)
+        return await self.journal.write(queue.take())
 
     async def settle(self) -> None:
         """Decide, hand over and work until nothing is left to do at this moment."""
@@ -195,7 +193,10 @@ class Bench:
 
     async def until(self, span: str) -> None:
         """Let time go by, stopping at each moment at which something is due."""
-        end = START + parse_duration(span)
+        await self.reach(START + parse_duration(span))
+
+    async def reach(self, end: int) -> None:
+        """The same, up to a moment."""
         await self.settle()
         for _ in range(_FAR):
             due = await self.journal.read(runs.next_due())
@@ -382,15 +383,6 @@ def ended(run: Run) -> tuple[State, str | None]:
 async def crash(journal: SqliteJournal, run: Run, path: str) -> None:
     """Leave the journal as a process does that dies right after it began a try."""
     assert await journal.write(runs.begin_try(run, path, run.due))
-
-
-def _take_job() -> Op[bytes | None]:
-    for lane in (yield from queue.lanes()):
-        for ready in (yield from ask("queue_ready", lane=lane, most=1)):
-            (job,) = yield from ask("queue_pick", id=ready["id"], now=0)
-            yield from ask("queue_drop", id=ready["id"])
-            return bytes(job["payload"])
-    return None
 
 
 async def undecided(bench: Bench) -> int:

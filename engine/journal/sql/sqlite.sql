@@ -516,3 +516,39 @@ WHERE runs.rule = :rule ORDER BY runs.seq DESC
 SELECT min(versions.stored) AS stored 
 FROM versions 
 WHERE versions.rule = :rule
+
+-- name: replay_first (since)
+SELECT min(events.seq) AS seq 
+FROM events 
+WHERE events.stored >= :since
+
+-- name: replay_count (first)
+SELECT count(events.seq) AS number 
+FROM events 
+WHERE events.seq >= :first
+
+-- name: replay_states (first)
+SELECT events.seq, events.id, events.source, events.type, events.subject, events.digest, events.raised, events.stored, events.body, events.names 
+FROM events JOIN (SELECT events.subject AS subject, max(events.raised) AS raised 
+FROM events 
+WHERE events.seq < :first AND events.subject != '' GROUP BY events.subject) AS newest ON events.subject = newest.subject AND events.raised = newest.raised 
+WHERE events.seq < :first ORDER BY events.seq
+
+-- name: replay_events (first, most)
+SELECT events.seq, events.id, events.source, events.type, events.subject, events.digest, events.raised, events.stored, events.body, events.names 
+FROM events 
+WHERE events.seq >= :first ORDER BY events.seq
+ LIMIT :most
+
+-- name: replay_steps (first)
+SELECT runs.seq, runs.id, runs.origin, runs.rule, runs.version, attempts.path, max(attempts.number) AS number, min(attempts.started) AS started, max(CASE WHEN (attempts.outcome = 'succeeded') THEN 1 ELSE 0 END) AS well 
+FROM runs JOIN attempts ON attempts.run = runs.id 
+WHERE runs.origin_seq >= :first AND attempts.number > 0 GROUP BY runs.seq, runs.id, runs.origin, runs.rule, runs.version, attempts.path ORDER BY runs.seq, attempts.path
+
+-- name: replay_results (first)
+SELECT runs.id, runs.results 
+FROM runs 
+WHERE runs.origin_seq >= :first AND runs.results != '{}'
+
+-- name: keep_event (id, source, type, subject, digest, raised, stored, body, names, decided)
+INSERT INTO events (id, source, type, subject, digest, raised, stored, body, names, decided) VALUES (:id, :source, :type, :subject, :digest, :raised, :stored, :body, :names, :decided)
