@@ -94,9 +94,9 @@ def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet)
     shared = Shared(
         actions, secrets, connections, variables, timezone, frozenset(broken_connections)
     )
-    cases = _cases(merged, shared)
     sound, broken = _rules(merged, shared)
     rules = [rule for rule, _ in sound]
+    cases = _cases(merged, shared)
     names = [id_of(source) for source in broken]
     ruleset = RuleSet(
         rules=tuple(rules),
