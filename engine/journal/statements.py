@@ -353,5 +353,5 @@ _LISTS: dict[str, Any] = {
 
 STATEMENTS: dict[str, Any] = {
     **_INTAKE, **_DECIDING, **_RUNS, **WAITING_FOR_EVENTS, **RULES, **_RETENTION, **_LISTS,
-    **AFTER_FAILURES, **OF_COPIES, **HOLDING, **RECORDED, **REPLAYS,
+    **AFTER_FAILURES, **OF_COPIES, **HOLDING, **REPLAYS, **RECORDED,
 }  # fmt: skip

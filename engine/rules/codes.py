@@ -13,7 +13,6 @@ BAD_VERSION = "R006"
 UNKNOWN_KEY = "R007"
 MISSING_KEY = "R008"
 WRONG_VALUE = "R009"
-NOT_YET = "R010"
 TWICE = "R011"
 UNKNOWN_PARAMETER = "R012"
 MISSING_PARAMETER = "R013"
@@ -63,7 +62,6 @@ CODES: Mapping[str, str] = {
     UNKNOWN_KEY: "a key that does not exist here",
     MISSING_KEY: "a key that must be there is missing",
     WRONG_VALUE: "a value of the wrong kind",
-    NOT_YET: "part of the language, but not available in this version yet",
     TWICE: "the same rule id, connection, variable or step id is written twice",
     UNKNOWN_PARAMETER: "the action has no such parameter",
     MISSING_PARAMETER: "the action needs a parameter that is not given",

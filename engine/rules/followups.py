@@ -50,7 +50,7 @@ def check_keys(raw: Mapping[str, Any], report: Report) -> None:
     if "do" in raw:
         known = names.AWAIT_KEYS if "await" in raw else names.AFTER_KEYS
         rest = {key: value for key, value in raw.items() if key not in misplaced | {"after"}}
-        names.check_keys(rest, known, report, later=names.LATER_STEP_KEYS)
+        names.check_keys(rest, known, report)
 
 
 def compile_due(raw: Mapping[str, Any], known: frozenset[str], report: Report) -> Due:

@@ -40,8 +40,7 @@ class Loaded:
     `usable` is false where the files as a whole say nothing that can be used; then the rule set
     is empty, and whatever was in force should stay. `broken` are the ids of rules left out,
     `former` those under their `was`; `nameless` tells that there is one whose id can't be read.
-    `cases` are the tests that can be run.
-    `places` finds what is written in a rule, by its id.
+    `cases` are the tests that can be run; `places` finds what is written in a rule, by its id.
     """
 
     ruleset: RuleSet

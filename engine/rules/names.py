@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from engine.rules import codes
@@ -36,25 +36,12 @@ AFTER_KEYS = _BESIDE | {"after"}
 AWAIT_KEYS = _BESIDE | {"await", "within", "else"}
 FOLLOWUP_KEYS = AFTER_KEYS | AWAIT_KEYS
 CONTROL_KEYS = ("choose", "for_each", "stop")
-LATER_STEP_KEYS: frozenset[str] = frozenset()
-LATER_ACTIONS: frozenset[str] = frozenset()
 
 
-def not_yet(report: Report, what: str) -> None:
-    """Refuse a part of the language that this version does not have."""
-    report.error(
-        codes.NOT_YET, f"{what} is not available in this version yet", "leave it out", key=True
-    )
-
-
-def check_keys(
-    raw: Mapping[str, Any], known: Iterable[str], report: Report, *, later: Iterable[str] = ()
-) -> None:
-    """Report every key that is unknown here, or that only a later version has."""
+def check_keys(raw: Mapping[str, Any], known: Collection[str], report: Report) -> None:
+    """Report every key that is unknown here."""
     for key in raw:
-        if key in later and key not in known:
-            not_yet(report.at(key), key)
-        elif key not in known:
+        if key not in known:
             meant = OTHER_WORDS.get(key.lower(), "")
             hint = f'did you mean "{meant}"?' if meant in known else did_you_mean(key, known)
             message = f'there is no key "{shortened(key)}" here'

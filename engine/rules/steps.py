@@ -93,11 +93,9 @@ class StepCompiler:
         return found[0] if len(found) == 1 else None
 
     def _unknown(self, key: str, has_action: bool, report: Report) -> None:
-        if key in names.LATER_STEP_KEYS | names.LATER_ACTIONS:
-            names.not_yet(report, key)
-        elif followups.check_place(key, report):
+        if followups.check_place(key, report):
             return
-        elif has_action:
+        if has_action:
             hint = did_you_mean(key, names.STEP_KEYS | names.FOLLOWUP_KEYS)
             report.error(codes.UNKNOWN_KEY, f'a step has no "{shortened(key)}"', hint, key=True)
         else:

@@ -40,13 +40,13 @@ pytestmark = pytest.mark.anyio
 
 
 def paths(rule: Rule, run: Run) -> list[str]:
-    return [step.path for step in steps_at(rule, run)]
+    return [placed.step.path for placed in steps_at(rule, run)]
 
 
 async def test_paths_lead_to_lists_of_steps(tmp_path: Path) -> None:
     async with open_bench(tmp_path, RULES, real=True) as bench:
         rule = bench.library.book.by_id["r"]
-        assert steps_at(rule, run("x")) == rule.do
+        assert tuple(placed.step for placed in steps_at(rule, run("x"))) == rule.do
         assert paths(rule, run("x", path="do.1")) == ["do.1.do.0", "do.1.do.1"]
         assert paths(rule, run("x", path="do.1.do.1")) == ["do.1.do.1.do.0"]
         assert followup_at(rule, "") is None

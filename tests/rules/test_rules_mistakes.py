@@ -18,22 +18,6 @@ def wrong(tmp_path: Path, body: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "step",
-    [
-        "{choose: []}",
-        "{for_each: {}}",
-        "{stop: x}",
-        "{telegram: {}}",
-        "{notify: {}}",
-        "{emit: {}}",
-    ],
-)
-def test_a_step_of_a_later_version_is_refused_as_such(tmp_path: Path, step: str) -> None:
-    (problem,) = wrong(tmp_path, f"do: [{step}]")
-    assert codes.NOT_YET in problem
-
-
-@pytest.mark.parametrize(
     ("body", "expected"),
     [
         (f"whn: x\n{SAY}", '5:5: R007 there is no key "whn" here; did you mean "when"?'),

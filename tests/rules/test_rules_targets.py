@@ -131,7 +131,6 @@ def test_a_connection_gets_its_secrets_and_vars_before_use() -> None:
         ({"host": "x"}, codes.BAD_CONNECTION, "needs a kind"),
         ({"kind": "bix"}, codes.BAD_CONNECTION, "no kind of connection"),
         ({"kind": ["box"]}, codes.BAD_CONNECTION, "no kind of connection"),
-        ({"kind": "telegram"}, codes.NOT_YET, "not available in this version yet"),
         ({"kind": "box"}, codes.MISSING_PARAMETER, '"host"'),
         ({"kind": "box", "host": "x", "prot": 1}, codes.UNKNOWN_PARAMETER, '"prot"'),
         ({"kind": "box", "host": "x", "rate": "fast"}, codes.BAD_TIME, "no rate"),

@@ -490,33 +490,6 @@ DELETE FROM places WHERE places.until < :before
 -- name: forget_windows (before)
 DELETE FROM windows WHERE windows.until < :before
 
--- name: next_type (after)
-SELECT min(events.type) AS type 
-FROM events 
-WHERE events.type > :after
-
--- name: newest_of_type (type, most)
-SELECT events.body 
-FROM events 
-WHERE events.type = :type ORDER BY events.seq DESC
- LIMIT :most
-
--- name: first_stored ()
-SELECT events.stored 
-FROM events ORDER BY events.seq
- LIMIT 1
-
--- name: last_run_of_rule (rule)
-SELECT runs.created 
-FROM runs 
-WHERE runs.rule = :rule ORDER BY runs.seq DESC
- LIMIT 1
-
--- name: first_version_of_rule (rule)
-SELECT min(versions.stored) AS stored 
-FROM versions 
-WHERE versions.rule = :rule
-
 -- name: replay_first (since)
 SELECT min(events.seq) AS seq 
 FROM events 
@@ -552,3 +525,30 @@ WHERE runs.origin_seq >= :first AND runs.results != '{}'
 
 -- name: keep_event (id, source, type, subject, digest, raised, stored, body, names, decided)
 INSERT INTO events (id, source, type, subject, digest, raised, stored, body, names, decided) VALUES (:id, :source, :type, :subject, :digest, :raised, :stored, :body, :names, :decided)
+
+-- name: next_type (after)
+SELECT min(events.type) AS type 
+FROM events 
+WHERE events.type > :after
+
+-- name: newest_of_type (type, most)
+SELECT events.body 
+FROM events 
+WHERE events.type = :type ORDER BY events.seq DESC
+ LIMIT :most
+
+-- name: first_stored ()
+SELECT events.stored 
+FROM events ORDER BY events.seq
+ LIMIT 1
+
+-- name: last_run_of_rule (rule)
+SELECT runs.created 
+FROM runs 
+WHERE runs.rule = :rule ORDER BY runs.seq DESC
+ LIMIT 1
+
+-- name: first_version_of_rule (rule)
+SELECT min(versions.stored) AS stored 
+FROM versions 
+WHERE versions.rule = :rule
