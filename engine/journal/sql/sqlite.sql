@@ -333,7 +333,7 @@ WHERE (:rule IS NULL OR runs.rule = :rule) AND (:key IS NULL OR runs."key" = :ke
 -- name: list_followups (rule, key, state, since, before, most)
 SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires, runs.taken, runs.bound 
 FROM runs 
-WHERE (runs.path != '' OR runs.reason IN ('digest', 'quiet', 'concurrency')) AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND (:rule IS NULL OR runs.rule = :rule) AND (:key IS NULL OR runs."key" = :key) AND (:state IS NULL AND runs.state IN ('pending', 'queued', 'running', 'on hold') OR runs.state = :state) AND runs.created >= :since AND runs.seq < :before ORDER BY runs.seq DESC
+WHERE (runs.path != '' OR runs.reason IN ('digest', 'quiet', 'concurrency') OR runs.state = 'on hold') AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND (:rule IS NULL OR runs.rule = :rule) AND (:key IS NULL OR runs."key" = :key) AND (:state IS NULL AND runs.state IN ('pending', 'queued', 'running', 'on hold') OR runs.state = :state) AND runs.created >= :since AND runs.seq < :before ORDER BY runs.seq DESC
  LIMIT :most
 
 -- name: runs_of_event (seq)
