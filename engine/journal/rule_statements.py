@@ -24,7 +24,7 @@ from sqlalchemy import (
 # Its ON CONFLICT compiles for SQLite too; the other way round it does not.
 from sqlalchemy.dialects.postgresql import insert
 
-from engine.journal.tables import clocks, in_force, rulesets, runs, versions
+from engine.journal.tables import clocks, gathered, in_force, rulesets, runs, versions
 
 p = bindparam
 _ONE: ColumnClause[int] = literal_column("1")
@@ -48,6 +48,9 @@ _away = runs.c.reason.in_(
 )
 _resting = (runs.c.state == _ON_HOLD) & _away
 
+
+# One that is yet to go out is a digest again when its rule is back.
+_is_digest = (runs.c.path == literal_column("''")) & exists().where(gathered.c.run == runs.c.id)
 
 # However many wait of other rules, and whatever the history of this one.
 _BY_RULE = (runs, "INDEXED BY runs_later", "sqlite")
@@ -144,7 +147,7 @@ _LATER: dict[str, Any] = {
         runs.c.due > p("now"),
         by=_BY_STATE,
         state=_PENDING,
-        reason=null(),
+        reason=case((_is_digest, literal_column("'digest'")), else_=null()),
         message=null(),
     ),
     "mark_overdue": _bite(
@@ -186,7 +189,12 @@ _LATER: dict[str, Any] = {
         runs.c.cursor == _ZERO,
         or_(runs.c.reason.is_(None), runs.c.reason != literal_column("'target_paused'")),
     )
-    .values({c: p(c) for c in ("version", "due", "lane", "watched", "met", "arrived", "message")})
+    .values(
+        {
+            c: p(c)
+            for c in ("version", "due", "lane", "watched", "met", "arrived", "message", "expires")
+        }
+    )
     .returning(runs.c.id),
     "hold_run": update(runs)
     .where(runs.c.id == p("run"), runs.c.state == _PENDING, runs.c.released == _ZERO)

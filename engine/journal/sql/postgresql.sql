@@ -239,7 +239,9 @@ WHERE state in ('pending', 'on hold') AND runs.rule = $3 AND runs.seq > $4 AND r
  LIMIT $5) RETURNING runs.seq
 
 -- name: resume_later (of, after, now, most)
-UPDATE runs SET state='pending', reason=NULL, message=NULL WHERE runs.seq IN (SELECT runs.seq 
+UPDATE runs SET state='pending', reason=CASE WHEN (runs.path = '' AND (EXISTS (SELECT * 
+FROM gathered 
+WHERE gathered.run = runs.id))) THEN 'digest' ELSE NULL END, message=NULL WHERE runs.seq IN (SELECT runs.seq 
 FROM runs 
 WHERE state in ('pending', 'on hold') AND runs.rule = $1 AND runs.seq > $2 AND runs.state = 'on hold' AND runs.reason IN ('rule_gone', 'rule_off', 'rule_shadow') AND runs.due > $3 ORDER BY runs.seq 
  LIMIT $4) RETURNING runs.seq
@@ -264,8 +266,8 @@ FROM runs AS theirs
 WHERE theirs.origin = runs.origin AND theirs.rule = $1 AND theirs.path = runs.path AND theirs.generation = runs.generation)) ORDER BY runs.seq 
  LIMIT $3) RETURNING runs.id
 
--- name: rebind_run (version, due, lane, watched, message, arrived, met, run)
-UPDATE runs SET version=$1, due=$2, lane=$3, watched=$4, message=$5, arrived=$6, met=$7 WHERE runs.id = $8 AND state in ('pending', 'on hold') AND runs.attempt = 0 AND runs.cursor = 0 AND (runs.reason IS NULL OR runs.reason != 'target_paused') RETURNING runs.id
+-- name: rebind_run (version, due, lane, watched, message, arrived, met, expires, run)
+UPDATE runs SET version=$1, due=$2, lane=$3, watched=$4, message=$5, arrived=$6, met=$7, expires=$8 WHERE runs.id = $9 AND state in ('pending', 'on hold') AND runs.attempt = 0 AND runs.cursor = 0 AND (runs.reason IS NULL OR runs.reason != 'target_paused') RETURNING runs.id
 
 -- name: hold_run (reason, message, run)
 UPDATE runs SET state='on hold', reason=$1, message=$2 WHERE runs.id = $3 AND runs.state = 'pending' AND runs.released = 0 RETURNING runs.id
@@ -333,7 +335,7 @@ WHERE ($1 IS NULL OR runs.rule = $1) AND ($2 IS NULL OR runs.key = $2) AND ($3 I
 -- name: list_followups (rule, key, state, since, before, most)
 SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires, runs.taken, runs.bound 
 FROM runs 
-WHERE (runs.path != '' OR runs.reason IN ('digest', 'quiet', 'concurrency')) AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND ($1 IS NULL OR runs.rule = $1) AND ($2 IS NULL OR runs.key = $2) AND ($3 IS NULL AND runs.state IN ('pending', 'queued', 'running', 'on hold') OR runs.state = $3) AND runs.created >= $4 AND runs.seq < $5 ORDER BY runs.seq DESC 
+WHERE (runs.path != '' OR runs.reason IN ('digest', 'quiet', 'concurrency') OR runs.state = 'on hold') AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND ($1 IS NULL OR runs.rule = $1) AND ($2 IS NULL OR runs.key = $2) AND ($3 IS NULL AND runs.state IN ('pending', 'queued', 'running', 'on hold') OR runs.state = $3) AND runs.created >= $4 AND runs.seq < $5 ORDER BY runs.seq DESC 
  LIMIT $6
 
 -- name: runs_of_event (seq)
@@ -398,6 +400,11 @@ WHERE places.rule = $1 AND places.key = $2 AND places.at > $3 ORDER BY places.at
 -- name: take_place (run, event, rule, key, at, until, attempted)
 INSERT INTO places (run, event, rule, key, at, until, attempted) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
 
+-- name: drop_given_back (of, about)
+DELETE FROM places WHERE places.rule = $1 AND places.key = $2 AND places.attempted = 0 AND NOT (EXISTS (SELECT * 
+FROM runs AS story, runs 
+WHERE story.id = places.run AND runs.origin_seq = story.origin_seq AND runs.rule = story.rule AND runs.generation = story.generation AND (runs.state in ('pending', 'queued', 'running', 'on hold') OR runs.state = 'dead') AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%')))
+
 -- name: attempted (story)
 UPDATE places SET attempted=1 WHERE places.run = $1
 
@@ -436,7 +443,9 @@ UPDATE runs SET due=$1, expires=$2 WHERE runs.id = $3 AND runs.state = 'pending'
 -- name: due_windows (now)
 SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires, runs.taken, runs.bound 
 FROM runs 
-WHERE runs.state = 'pending' AND runs.due <= $1 AND runs.reason = 'digest' ORDER BY runs.due
+WHERE runs.state = 'pending' AND runs.due <= $1 AND runs.due < coalesce((SELECT min(events.stored) AS min_1 
+FROM events 
+WHERE events.decided IS NULL), $1 + 1) AND runs.reason = 'digest' ORDER BY runs.due
 
 -- name: put_behind (moment, message, of_run)
 UPDATE runs SET due=$1, reason='concurrency', message=$2 WHERE runs.id = $3 AND runs.state = 'pending' RETURNING runs.id

@@ -239,7 +239,9 @@ WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.seq > :after 
  LIMIT :most) RETURNING seq
 
 -- name: resume_later (of, after, now, most)
-UPDATE runs SET state='pending', reason=NULL, message=NULL WHERE runs.seq IN (SELECT runs.seq 
+UPDATE runs SET state='pending', reason=CASE WHEN (runs.path = '' AND (EXISTS (SELECT * 
+FROM gathered 
+WHERE gathered.run = runs.id))) THEN 'digest' ELSE NULL END, message=NULL WHERE runs.seq IN (SELECT runs.seq 
 FROM runs INDEXED BY runs_state 
 WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.seq > :after AND runs.state = 'on hold' AND runs.reason IN ('rule_gone', 'rule_off', 'rule_shadow') AND runs.due > :now ORDER BY runs.seq
  LIMIT :most) RETURNING seq
@@ -264,8 +266,8 @@ FROM runs AS theirs
 WHERE theirs.origin = runs.origin AND theirs.rule = :heir AND theirs.path = runs.path AND theirs.generation = runs.generation)) ORDER BY runs.seq
  LIMIT :most) RETURNING id
 
--- name: rebind_run (version, due, lane, watched, message, arrived, met, run)
-UPDATE runs SET version=:version, due=:due, lane=:lane, watched=:watched, message=:message, arrived=:arrived, met=:met WHERE runs.id = :run AND state in ('pending', 'on hold') AND runs.attempt = 0 AND runs.cursor = 0 AND (runs.reason IS NULL OR runs.reason != 'target_paused') RETURNING id
+-- name: rebind_run (version, due, lane, watched, message, arrived, met, expires, run)
+UPDATE runs SET version=:version, due=:due, lane=:lane, watched=:watched, message=:message, arrived=:arrived, met=:met, expires=:expires WHERE runs.id = :run AND state in ('pending', 'on hold') AND runs.attempt = 0 AND runs.cursor = 0 AND (runs.reason IS NULL OR runs.reason != 'target_paused') RETURNING id
 
 -- name: hold_run (reason, message, run)
 UPDATE runs SET state='on hold', reason=:reason, message=:message WHERE runs.id = :run AND runs.state = 'pending' AND runs.released = 0 RETURNING id
@@ -333,7 +335,7 @@ WHERE (:rule IS NULL OR runs.rule = :rule) AND (:key IS NULL OR runs."key" = :ke
 -- name: list_followups (rule, key, state, since, before, most)
 SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires, runs.taken, runs.bound 
 FROM runs 
-WHERE (runs.path != '' OR runs.reason IN ('digest', 'quiet', 'concurrency')) AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND (:rule IS NULL OR runs.rule = :rule) AND (:key IS NULL OR runs."key" = :key) AND (:state IS NULL AND runs.state IN ('pending', 'queued', 'running', 'on hold') OR runs.state = :state) AND runs.created >= :since AND runs.seq < :before ORDER BY runs.seq DESC
+WHERE (runs.path != '' OR runs.reason IN ('digest', 'quiet', 'concurrency') OR runs.state = 'on hold') AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND (:rule IS NULL OR runs.rule = :rule) AND (:key IS NULL OR runs."key" = :key) AND (:state IS NULL AND runs.state IN ('pending', 'queued', 'running', 'on hold') OR runs.state = :state) AND runs.created >= :since AND runs.seq < :before ORDER BY runs.seq DESC
  LIMIT :most
 
 -- name: runs_of_event (seq)
@@ -398,6 +400,11 @@ WHERE places.rule = :rule AND places."key" = :key AND places.at > :after ORDER B
 -- name: take_place (run, event, rule, key, at, until, attempted)
 INSERT INTO places (run, event, rule, "key", at, until, attempted) VALUES (:run, :event, :rule, :key, :at, :until, :attempted) ON CONFLICT DO NOTHING
 
+-- name: drop_given_back (of, about)
+DELETE FROM places WHERE places.rule = :of AND places."key" = :about AND places.attempted = 0 AND NOT (EXISTS (SELECT * 
+FROM runs AS story, runs 
+WHERE story.id = places.run AND runs.origin_seq = story.origin_seq AND runs.rule = story.rule AND runs.generation = story.generation AND (runs.state in ('pending', 'queued', 'running', 'on hold') OR runs.state = 'dead') AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%')))
+
 -- name: attempted (story)
 UPDATE places SET attempted=1 WHERE places.run = :story
 
@@ -436,7 +443,9 @@ UPDATE runs SET due=:moment, expires=:expires WHERE runs.id = :of_run AND runs.s
 -- name: due_windows (now)
 SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires, runs.taken, runs.bound 
 FROM runs INDEXED BY runs_due 
-WHERE runs.state = 'pending' AND runs.due <= :now AND runs.reason = 'digest' ORDER BY runs.due
+WHERE runs.state = 'pending' AND runs.due <= :now AND runs.due < coalesce((SELECT min(events.stored) AS min_1 
+FROM events 
+WHERE events.decided IS NULL), :now + 1) AND runs.reason = 'digest' ORDER BY runs.due
 
 -- name: put_behind (moment, message, of_run)
 UPDATE runs SET due=:moment, reason='concurrency', message=:message WHERE runs.id = :of_run AND runs.state = 'pending' RETURNING id

@@ -1,0 +1,113 @@
+"""What is held while its rule is renamed, away or changed, and while another run is under way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from holding.stories import rule
+from running.bench import TellParams, open_bench
+
+from engine.action import Call
+
+pytestmark = pytest.mark.anyio
+
+LATER = "do: [{tell: {text: first}}, {after: 5m, tell: {text: later}}]"
+
+
+@pytest.mark.parametrize("who", ["restart", "cancel_on"])
+async def test_what_gives_way_in_its_last_try_makes_no_follow_ups(tmp_path: Path, who: str) -> None:
+    keys = "concurrency: restart" if who == "restart" else "cancel_on: user.enabled"
+    async with open_bench(tmp_path, rule(keys, do=LATER)) as bench:
+
+        async def meanwhile(params: TellParams, call: Call) -> dict[str, Any]:
+            await bench.event("user.expired" if who == "restart" else "user.enabled", raised="1m")
+            await bench.decide()
+            return {}
+
+        bench.tell.script.append(meanwhile)
+        await bench.event("user.expired")
+        await bench.until("1h")
+        expected = ["first", "first", "later"] if who == "restart" else ["first"]
+        assert bench.texts == expected
+
+
+async def test_what_a_person_cancels_in_its_last_try_makes_no_follow_ups(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, rule("", do=LATER)) as bench:
+
+        async def meanwhile(params: TellParams, call: Call) -> dict[str, Any]:
+            await bench.desk.ask("runs", "cancel", {"id": (await bench.run()).id})
+            return {}
+
+        bench.tell.script.append(meanwhile)
+        await bench.event("user.expired")
+        await bench.until("1h")
+        assert bench.texts == ["first"]
+
+
+DIGEST = "digest: {wait: 10m}\nper: none\nconcurrency: "
+SLOW = 'do: [{tell: {text: "{{ events | length }}"}}, {after: 30m, tell: {text: later}}]'
+
+
+async def test_a_renamed_digest_still_meets_the_run_before_it(tmp_path: Path) -> None:
+    old = rule(DIGEST + "drop", do=SLOW)
+    async with open_bench(tmp_path, old) as bench:
+        await bench.event("user.expired")
+        await bench.until("12m")
+        await bench.event("user.expired")
+        await bench.settle()
+        await bench.reload(old.replace("id: r\n", "id: new\n    was: [r]\n"))
+        await bench.until("2h")
+        assert bench.timed == [("10m", "1"), ("40m", "later")]
+
+
+async def test_a_digest_that_was_on_hold_still_meets_the_run_before_it(tmp_path: Path) -> None:
+    on = rule(DIGEST + "drop", do=SLOW)
+    async with open_bench(tmp_path, on) as bench:
+        await bench.event("user.expired")
+        await bench.until("12m")
+        await bench.event("user.expired")
+        await bench.settle()
+        await bench.reload(rule("mode: off\n" + DIGEST + "drop", do=SLOW))
+        await bench.until("13m")
+        await bench.reload(on)
+        await bench.until("2h")
+        assert bench.timed == [("10m", "1"), ("40m", "later")]
+
+
+@pytest.mark.parametrize("mode", ["parallel", "queue", "restart", "drop"])
+async def test_a_digest_waits_for_what_came_before_it_was_due_however_it_runs(
+    tmp_path: Path, mode: str
+) -> None:
+    do = 'do: [{tell: {text: "{{ events | length }}"}}]'
+    async with open_bench(tmp_path, rule(DIGEST + mode, do=do)) as bench:
+        await bench.event("user.expired")
+        await bench.until("9m")
+        await bench.event("user.expired")
+        bench.clock.move(60_000_000)
+        assert await bench.hand_over() == 0
+        await bench.until("1h")
+        assert bench.texts == ["2"]
+
+
+async def test_a_rebound_follow_up_has_the_ttl_of_its_new_due_time(tmp_path: Path) -> None:
+    def rules(span: str) -> str:
+        do = f"do: [{{after: {span}, on_rule_change: rebind, tell: {{text: later}}}}]"
+        return rule("ttl: 1h", do=do)
+
+    async with open_bench(tmp_path, rules("5m")) as bench:
+        await bench.event("user.expired")
+        await bench.settle()
+        await bench.reload(rules("1d"))
+        await bench.until("2d")
+        assert bench.timed == [("1440m", "later")]
+
+
+async def test_places_that_were_given_back_do_not_pile_up(tmp_path: Path) -> None:
+    do = "do: [{when: \"user.tag == 'VIP'\", tell: {text: hello}}]"
+    async with open_bench(tmp_path, rule("throttle: 1 per 90d", do=do)) as bench:
+        for minute in range(5):
+            await bench.event("user.expired", raised=f"{minute}m")
+            await bench.settle()
+        assert await bench.count("places") == 1
