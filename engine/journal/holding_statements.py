@@ -96,7 +96,9 @@ HOLDING: dict[str, Any] = {
         ),
     ),
     "attempted": update(places).where(places.c.run == p("story")).values(attempted=_ONE),
+    # However many runs the rule has made.
     "open_of_story": select(runs.c.id)
+    .with_hint(runs, "INDEXED BY runs_origin", "sqlite")
     .join(
         _story,
         and_(
@@ -172,6 +174,7 @@ HOLDING: dict[str, Any] = {
             runs.c.origin_seq
             == select(func.min(_same.c.event))
             .where(_same.c.run == gathered.c.run)
+            .correlate(gathered)
             .scalar_subquery()
         )
     ),

@@ -10,6 +10,8 @@ from holding.stories import rule
 from running.bench import TellParams, open_bench
 
 from engine.action import Call
+from engine.journal import retention
+from engine.model import State
 
 pytestmark = pytest.mark.anyio
 
@@ -111,3 +113,88 @@ async def test_places_that_were_given_back_do_not_pile_up(tmp_path: Path) -> Non
             await bench.event("user.expired", raised=f"{minute}m")
             await bench.settle()
         assert await bench.count("places") == 1
+
+
+async def test_a_run_behind_another_is_on_hold_while_its_rule_is_off(tmp_path: Path) -> None:
+    on, off = rule("concurrency: queue"), rule("concurrency: queue\nmode: off")
+    async with open_bench(tmp_path, on) as bench:
+
+        async def meanwhile(params: TellParams, call: Call) -> dict[str, Any]:
+            await bench.event("user.expired", raised="1m")
+            await bench.event("user.expired", raised="2m")
+            await bench.decide()
+            await bench.reload(off)
+            return {}
+
+        bench.tell.script.append(meanwhile)
+        await bench.event("user.expired")
+        await bench.until("1h")
+        assert len(bench.texts) == 1
+        assert (await bench.states())["on hold"] == 2
+        await bench.reload(on)
+        await bench.until("2h")
+        assert len(bench.texts) == 3
+
+
+async def test_a_run_behind_another_that_a_person_lets_go_goes_at_once(tmp_path: Path) -> None:
+    on, off = rule("concurrency: queue"), rule("concurrency: queue\nmode: off")
+    async with open_bench(tmp_path, on) as bench:
+
+        async def meanwhile(params: TellParams, call: Call) -> dict[str, Any]:
+            await bench.event("user.expired", raised="1m")
+            await bench.decide()
+            await bench.reload(off)
+            return {}
+
+        bench.tell.script.append(meanwhile)
+        await bench.event("user.expired")
+        await bench.until("1h")
+        assert len(bench.texts) == 1
+        await bench.desk.ask("followups", "release", {"rule": "r"})
+        await bench.until("2h")
+        assert len(bench.texts) == 2
+
+
+TOLD = """
+  - id: watch
+    on: rulewave.on_hold
+    do: [{tell: {text: "{{ data.rule }}: {{ data.count }}"}}]
+"""
+
+
+async def test_a_digest_counts_among_what_is_put_on_hold(tmp_path: Path) -> None:
+    on = rule("digest: {wait: 10m}")
+    async with open_bench(tmp_path, on + TOLD) as bench:
+        await bench.event("user.expired")
+        await bench.settle()
+        report = await bench.reload(rule("mode: off\ndigest: {wait: 10m}") + TOLD)
+        await bench.settle()
+        assert bench.texts == ["r: 1"]
+        assert [(one.count, one.what) for one in report.touched] == [(1, "put on hold")]
+
+
+async def test_what_is_forgotten_of_one_digest_is_kept_of_another(tmp_path: Path) -> None:
+    do = 'do: [{tell: {text: "{{ events | length }}"}}]'
+    async with open_bench(tmp_path, rule("per: none\ndigest: {wait: 1m}", do=do)) as bench:
+        await bench.event("user.expired")
+        await bench.until("1d")
+        for minute in range(1, 4):
+            await bench.event("user.expired", raised=f"{minute}m")
+        await bench.settle()
+        await bench.journal.write(retention.forget_runs(bench.clock.now()))
+        await bench.journal.write(retention.forget_holding(bench.clock.now()))
+        await bench.until("2d")
+        assert bench.texts == ["1", "3"]
+
+
+async def test_a_dead_letter_that_is_replayed_never_comes_too_late(tmp_path: Path) -> None:
+    do = 'do: [{tell: {text: "{{ previous.user.tag }}"}}]'
+    async with open_bench(tmp_path, rule("ttl: 1h", do=do)) as bench:
+        await bench.event("user.expired")
+        await bench.settle()
+        assert (await bench.run()).state is State.DEAD
+        await bench.until("1d")
+        await bench.desk.ask("dead", "replay", {"rule": "r"})
+        await bench.until("2d")
+        run = await bench.run()
+        assert (run.state, run.reason) == (State.DEAD, "template")

@@ -225,7 +225,7 @@ WHERE state in ('pending', 'on hold') AND runs.rule > $1
 -- name: count_later (now, of)
 SELECT runs.version, runs.path, runs.state, runs.reason, count(*) AS number, sum(CASE WHEN (runs.due <= $1) THEN 1 ELSE 0 END) AS overdue 
 FROM runs 
-WHERE state in ('pending', 'on hold') AND runs.rule = $2 AND runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' GROUP BY runs.version, runs.path, runs.state, runs.reason
+WHERE state in ('pending', 'on hold') AND runs.rule = $2 AND (runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' OR runs.path = '' AND runs.reason IN ('digest', 'quiet', 'concurrency') OR runs.state = 'on hold') GROUP BY runs.version, runs.path, runs.state, runs.reason
 
 -- name: rules_on_hold ()
 SELECT DISTINCT runs.rule 
@@ -235,11 +235,11 @@ WHERE runs.state = 'on hold'
 -- name: hold_later (reason, message, of, after, most)
 UPDATE runs SET state='on hold', reason=$1, message=$2 WHERE runs.seq IN (SELECT runs.seq 
 FROM runs 
-WHERE state in ('pending', 'on hold') AND runs.rule = $3 AND runs.seq > $4 AND runs.state = 'pending' AND runs.released = 0 AND (runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' OR runs.path = '' AND runs.reason IN ('digest', 'quiet')) ORDER BY runs.seq 
+WHERE state in ('pending', 'on hold') AND runs.rule = $3 AND runs.seq > $4 AND runs.state = 'pending' AND runs.released = 0 AND (runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' OR runs.path = '' AND runs.reason IN ('digest', 'quiet', 'concurrency')) ORDER BY runs.seq 
  LIMIT $5) RETURNING runs.seq
 
 -- name: resume_later (of, after, now, most)
-UPDATE runs SET state='pending', reason=CASE WHEN (runs.path = '' AND (EXISTS (SELECT * 
+UPDATE runs SET state='pending', reason=CASE WHEN (runs.due = 216000000000000000) THEN 'concurrency' WHEN (runs.path = '' AND (EXISTS (SELECT * 
 FROM gathered 
 WHERE gathered.run = runs.id))) THEN 'digest' ELSE NULL END, message=NULL WHERE runs.seq IN (SELECT runs.seq 
 FROM runs 
@@ -273,7 +273,7 @@ UPDATE runs SET version=$1, due=$2, lane=$3, watched=$4, message=$5, arrived=$6,
 UPDATE runs SET state='on hold', reason=$1, message=$2 WHERE runs.id = $3 AND runs.state = 'pending' AND runs.released = 0 RETURNING runs.id
 
 -- name: release_run (now, run)
-UPDATE runs SET state='pending', due=CASE WHEN (runs.due < $1) THEN $1 ELSE runs.due END, delayed=1, reason=NULL, message=NULL, released=1 WHERE runs.id = $2 AND runs.state = 'on hold' RETURNING runs.id
+UPDATE runs SET state='pending', due=CASE WHEN (runs.due < $1 OR runs.due = 216000000000000000) THEN $1 ELSE runs.due END, delayed=1, reason=NULL, message=NULL, released=1 WHERE runs.id = $2 AND runs.state = 'on hold' RETURNING runs.id
 
 -- name: run_now (now, run)
 UPDATE runs SET state='pending', due=$1, delayed=1, reason=NULL, message=NULL, released=1 WHERE runs.id = $2 AND state in ('pending', 'on hold') RETURNING runs.id
@@ -353,7 +353,7 @@ WHERE runs.state = 'dead' AND runs.dropped IS NULL AND ($1 IS NULL OR runs.rule 
 UPDATE runs SET dropped=$1 WHERE runs.id = $2 AND runs.state = 'dead' AND runs.dropped IS NULL RETURNING runs.id
 
 -- name: replay_dead (now, salt, run)
-UPDATE runs SET state='pending', due=$1, starts=0, first_try=NULL, delayed=1, reason=NULL, message=NULL, ended=NULL, cancelled_by=NULL, forgiven=runs.attempt, salt=coalesce($2, runs.salt), dropped=NULL WHERE runs.id = $3 AND runs.state = 'dead' RETURNING runs.id
+UPDATE runs SET state='pending', due=$1, starts=0, first_try=NULL, delayed=1, reason=NULL, message=NULL, ended=NULL, cancelled_by=NULL, forgiven=runs.attempt, salt=coalesce($2, runs.salt), dropped=NULL, expires=NULL WHERE runs.id = $3 AND runs.state = 'dead' RETURNING runs.id
 
 -- name: undecide (event)
 UPDATE events SET names=NULL, decided=NULL, decision=NULL WHERE events.seq = $1
@@ -487,7 +487,7 @@ WHERE theirs.rule = $1 AND theirs.key = windows.key))
 DELETE FROM gathered WHERE NOT (EXISTS (SELECT * 
 FROM runs 
 WHERE runs.origin_seq = (SELECT min(same.event) AS min_1 
-FROM gathered AS same, gathered 
+FROM gathered AS same 
 WHERE same.run = gathered.run)))
 
 -- name: forget_counts (before)

@@ -225,7 +225,7 @@ WHERE state in ('pending', 'on hold') AND runs.rule > :after
 -- name: count_later (now, of)
 SELECT runs.version, runs.path, runs.state, runs.reason, count(*) AS number, sum(CASE WHEN (runs.due <= :now) THEN 1 ELSE 0 END) AS overdue 
 FROM runs INDEXED BY runs_later 
-WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' GROUP BY runs.version, runs.path, runs.state, runs.reason
+WHERE state in ('pending', 'on hold') AND runs.rule = :of AND (runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' OR runs.path = '' AND runs.reason IN ('digest', 'quiet', 'concurrency') OR runs.state = 'on hold') GROUP BY runs.version, runs.path, runs.state, runs.reason
 
 -- name: rules_on_hold ()
 SELECT DISTINCT runs.rule 
@@ -235,11 +235,11 @@ WHERE runs.state = 'on hold'
 -- name: hold_later (reason, message, of, after, most)
 UPDATE runs SET state='on hold', reason=:reason, message=:message WHERE runs.seq IN (SELECT runs.seq 
 FROM runs INDEXED BY runs_later 
-WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.seq > :after AND runs.state = 'pending' AND runs.released = 0 AND (runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' OR runs.path = '' AND runs.reason IN ('digest', 'quiet')) ORDER BY runs.seq
+WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.seq > :after AND runs.state = 'pending' AND runs.released = 0 AND (runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' OR runs.path = '' AND runs.reason IN ('digest', 'quiet', 'concurrency')) ORDER BY runs.seq
  LIMIT :most) RETURNING seq
 
 -- name: resume_later (of, after, now, most)
-UPDATE runs SET state='pending', reason=CASE WHEN (runs.path = '' AND (EXISTS (SELECT * 
+UPDATE runs SET state='pending', reason=CASE WHEN (runs.due = 216000000000000000) THEN 'concurrency' WHEN (runs.path = '' AND (EXISTS (SELECT * 
 FROM gathered 
 WHERE gathered.run = runs.id))) THEN 'digest' ELSE NULL END, message=NULL WHERE runs.seq IN (SELECT runs.seq 
 FROM runs INDEXED BY runs_state 
@@ -273,7 +273,7 @@ UPDATE runs SET version=:version, due=:due, lane=:lane, watched=:watched, messag
 UPDATE runs SET state='on hold', reason=:reason, message=:message WHERE runs.id = :run AND runs.state = 'pending' AND runs.released = 0 RETURNING id
 
 -- name: release_run (now, run)
-UPDATE runs SET state='pending', due=CASE WHEN (runs.due < :now) THEN :now ELSE runs.due END, delayed=1, reason=NULL, message=NULL, released=1 WHERE runs.id = :run AND runs.state = 'on hold' RETURNING id
+UPDATE runs SET state='pending', due=CASE WHEN (runs.due < :now OR runs.due = 216000000000000000) THEN :now ELSE runs.due END, delayed=1, reason=NULL, message=NULL, released=1 WHERE runs.id = :run AND runs.state = 'on hold' RETURNING id
 
 -- name: run_now (now, run)
 UPDATE runs SET state='pending', due=:now, delayed=1, reason=NULL, message=NULL, released=1 WHERE runs.id = :run AND state in ('pending', 'on hold') RETURNING id
@@ -353,7 +353,7 @@ WHERE runs.state = 'dead' AND runs.dropped IS NULL AND (:rule IS NULL OR runs.ru
 UPDATE runs SET dropped=:now WHERE runs.id = :run AND runs.state = 'dead' AND runs.dropped IS NULL RETURNING id
 
 -- name: replay_dead (now, salt, run)
-UPDATE runs SET state='pending', due=:now, starts=0, first_try=NULL, delayed=1, reason=NULL, message=NULL, ended=NULL, cancelled_by=NULL, forgiven=runs.attempt, salt=coalesce(:salt, runs.salt), dropped=NULL WHERE runs.id = :run AND runs.state = 'dead' RETURNING id
+UPDATE runs SET state='pending', due=:now, starts=0, first_try=NULL, delayed=1, reason=NULL, message=NULL, ended=NULL, cancelled_by=NULL, forgiven=runs.attempt, salt=coalesce(:salt, runs.salt), dropped=NULL, expires=NULL WHERE runs.id = :run AND runs.state = 'dead' RETURNING id
 
 -- name: undecide (event)
 UPDATE events SET names=NULL, decided=NULL, decision=NULL WHERE events.seq = :event
@@ -410,7 +410,7 @@ UPDATE places SET attempted=1 WHERE places.run = :story
 
 -- name: open_of_story (story)
 SELECT runs.id 
-FROM runs JOIN runs AS story ON story.origin_seq = runs.origin_seq AND story.rule = runs.rule AND story.generation = runs.generation 
+FROM runs INDEXED BY runs_origin JOIN runs AS story ON story.origin_seq = runs.origin_seq AND story.rule = runs.rule AND story.generation = runs.generation 
 WHERE story.id = :story AND runs.state in ('pending', 'queued', 'running', 'on hold') AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%') ORDER BY runs.seq
 
 -- name: open_of_key (of, about)
@@ -487,7 +487,7 @@ WHERE theirs.rule = :heir AND theirs."key" = windows."key"))
 DELETE FROM gathered WHERE NOT (EXISTS (SELECT * 
 FROM runs 
 WHERE runs.origin_seq = (SELECT min(same.event) AS min_1 
-FROM gathered AS same, gathered 
+FROM gathered AS same 
 WHERE same.run = gathered.run)))
 
 -- name: forget_counts (before)
