@@ -198,3 +198,14 @@ async def test_a_dead_letter_that_is_replayed_never_comes_too_late(tmp_path: Pat
         await bench.until("2d")
         run = await bench.run()
         assert (run.state, run.reason) == (State.DEAD, "template")
+
+
+async def test_a_digest_of_follow_ups_alone_does_not_end_as_one_that_gathers(
+    tmp_path: Path,
+) -> None:
+    do = 'do: [{for_each: {in: events, do: [{after: 1h, tell: {text: "{{ item.user.key }}"}}]}}]'
+    async with open_bench(tmp_path, rule("digest: {wait: 10m}", do=do)) as bench:
+        await bench.event("user.expired")
+        await bench.until("30m")
+        run = await bench.run()
+        assert (run.state, run.reason, run.message) == (State.SUCCEEDED, None, None)
