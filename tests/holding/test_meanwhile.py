@@ -209,3 +209,12 @@ async def test_a_digest_of_follow_ups_alone_does_not_end_as_one_that_gathers(
         await bench.until("30m")
         run = await bench.run()
         assert (run.state, run.reason, run.message) == (State.SUCCEEDED, None, None)
+
+
+async def test_what_is_dropped_takes_no_place_in_its_batch(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, rule("throttle: 2 per 1d\nconcurrency: drop")) as bench:
+        came = [await bench.event("user.expired", raised=f"{minute}m") for minute in range(3)]
+        await bench.settle()
+        records = [await bench.record(event) for event in came]
+        held = [(record["outcomes"][0].get("held") or {}).get("by") for record in records]
+        assert held == [None, "concurrency", "concurrency"]
