@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from holding.stories import rule
+from holding.stories import happens, rule
 from running.bench import TellParams, open_bench
 
 from engine.action import Call
@@ -218,3 +218,23 @@ async def test_what_is_dropped_takes_no_place_in_its_batch(tmp_path: Path) -> No
         records = [await bench.record(event) for event in came]
         held = [(record["outcomes"][0].get("held") or {}).get("by") for record in records]
         assert held == [None, "concurrency", "concurrency"]
+
+
+async def test_a_digest_that_is_dropped_leaves_no_gap_behind(tmp_path: Path) -> None:
+    keys = 'digest: {every: 1h}\nquiet: {between: "22:00-07:00", timezone: UTC, then: drop}'
+    story = await happens(tmp_path, rule(keys), ["14h", "21h50m", "22h5m"])
+    assert story.held == ["quiet", "quiet", ""]
+    assert [when for when, _ in story.told] == ["1325m"]
+
+
+async def test_a_digest_that_was_cancelled_does_not_shorten_the_gap(tmp_path: Path) -> None:
+    keys = "digest: {every: 1h}\ncancel_on: user.enabled"
+    events = ["0m", "10m", ("20m", "user.enabled", {}), "30m"]
+    story = await happens(tmp_path, rule(keys), events)
+    assert [when for when, _ in story.told] == ["0m", "60m"]
+
+
+async def test_a_digest_that_was_cancelled_makes_no_gap(tmp_path: Path) -> None:
+    keys = "digest: {wait: 10m, every: 1h}\ncancel_on: user.enabled"
+    story = await happens(tmp_path, rule(keys), ["0m", ("5m", "user.enabled", {}), "6m"])
+    assert [when for when, _ in story.told] == ["16m"]
