@@ -238,3 +238,21 @@ async def test_a_digest_that_was_cancelled_makes_no_gap(tmp_path: Path) -> None:
     keys = "digest: {wait: 10m, every: 1h}\ncancel_on: user.enabled"
     story = await happens(tmp_path, rule(keys), ["0m", ("5m", "user.enabled", {}), "6m"])
     assert [when for when, _ in story.told] == ["16m"]
+
+
+async def test_what_is_dropped_at_night_lets_the_older_story_go_on(tmp_path: Path) -> None:
+    keys = 'concurrency: restart\nquiet: {between: "22:00-07:00", timezone: UTC, then: drop}'
+    do = 'do: [{after: 1d, tell: {text: "{{ user.key }}"}}]'
+    story = await happens(tmp_path, rule(keys, do=do), ["0m", "14h"])
+    assert story.held == ["", "quiet"]
+    assert [when for when, _ in story.told] == ["1440m"]
+
+
+async def test_of_two_nights_the_one_that_drops_counts(tmp_path: Path) -> None:
+    night = 'quiet: {{between: "22:00-0{}:00", timezone: UTC, then: {}}}'
+    do = f"do: [{{after: 14h, {night.format(6, 'drop')}, tell: {{text: later}}}}]"
+    async with open_bench(tmp_path, rule(night.format(7, "hold"), do=do)) as bench:
+        await bench.event("user.expired")
+        await bench.until("2d")
+        run = await bench.run(path="do.0")
+        assert (run.state, run.reason) == (State.CANCELLED, "quiet")
