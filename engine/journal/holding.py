@@ -57,7 +57,7 @@ def under_way(rule: str, key: str) -> Op[tuple[UnderWay, ...]]:
     """The runs of a key that have not ended, except those that tell of failures, and digests."""
     rows = yield from ask("open_of_key", of=rule, about=key)
     return tuple(
-        UnderWay(row["id"], steps=row["path"] == "")
+        UnderWay(row["id"], steps=row["path"] == "" and row["state"] != State.ON_HOLD)
         for row in rows
         if row["reason"] != Reason.DIGEST
     )

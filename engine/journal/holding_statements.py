@@ -50,6 +50,7 @@ _first = exists().where(
     _other.c.key == runs.c.key,
     text("other.state in ('pending', 'queued', 'running', 'on hold')"),
     _other.c.path == _NOTHING,
+    _other.c.state != literal_column("'on hold'"),  # nobody waits for what waits for a person
     _other.c.id != runs.c.id,
     or_(
         _other.c.reason.is_(None),
@@ -109,7 +110,7 @@ HOLDING: dict[str, Any] = {
     )
     .where(_story.c.id == p("story"), _open, ~_tells_of_failure)
     .order_by(runs.c.seq),
-    "open_of_key": select(runs.c.id, runs.c.path, runs.c.reason)
+    "open_of_key": select(runs.c.id, runs.c.path, runs.c.state, runs.c.reason)
     .with_hint(runs, "INDEXED BY runs_open", "sqlite")
     .where(_open, runs.c.rule == p("of"), runs.c.key == p("about"), ~_tells_of_failure)
     .order_by(runs.c.seq),

@@ -256,3 +256,20 @@ async def test_of_two_nights_the_one_that_drops_counts(tmp_path: Path) -> None:
         await bench.until("2d")
         run = await bench.run(path="do.0")
         assert (run.state, run.reason) == (State.CANCELLED, "quiet")
+
+
+async def test_nobody_queues_behind_what_waits_for_a_person(tmp_path: Path) -> None:
+    def rules(mode: str) -> str:
+        night = 'quiet: {between: "22:00-07:00", timezone: UTC}'
+        return rule(f"mode: {mode}\nconcurrency: queue\n{night}")
+
+    async with open_bench(tmp_path, rules("live")) as bench:
+        await bench.until("14h")
+        await bench.event("user.expired")
+        await bench.settle()
+        await bench.reload(rules("off"))
+        await bench.until("23h")
+        await bench.reload(rules("live"))
+        await bench.event("user.expired")
+        await bench.until("24h")
+        assert (await bench.states()) == {"on hold": 1, "succeeded": 1}

@@ -414,7 +414,7 @@ FROM runs INDEXED BY runs_origin JOIN runs AS story ON story.origin_seq = runs.o
 WHERE story.id = :story AND runs.state in ('pending', 'queued', 'running', 'on hold') AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%') ORDER BY runs.seq
 
 -- name: open_of_key (of, about)
-SELECT runs.id, runs.path, runs.reason 
+SELECT runs.id, runs.path, runs.state, runs.reason 
 FROM runs INDEXED BY runs_open 
 WHERE runs.state in ('pending', 'queued', 'running', 'on hold') AND runs.rule = :of AND runs."key" = :about AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%') ORDER BY runs.seq
 
@@ -458,7 +458,7 @@ SELECT runs.id
 FROM runs INDEXED BY runs_behind 
 WHERE runs.reason = 'concurrency' AND runs.state = 'pending' AND NOT (EXISTS (SELECT * 
 FROM runs AS other 
-WHERE other.rule = runs.rule AND other."key" = runs."key" AND other.state in ('pending', 'queued', 'running', 'on hold') AND other.path = '' AND other.id != runs.id AND (other.reason IS NULL OR (other.reason NOT IN ('concurrency', 'digest')) OR other.reason = 'concurrency' AND other.seq < runs.seq))) ORDER BY runs.seq
+WHERE other.rule = runs.rule AND other."key" = runs."key" AND other.state in ('pending', 'queued', 'running', 'on hold') AND other.path = '' AND other.state != 'on hold' AND other.id != runs.id AND (other.reason IS NULL OR (other.reason NOT IN ('concurrency', 'digest')) OR other.reason = 'concurrency' AND other.seq < runs.seq))) ORDER BY runs.seq
  LIMIT :most
 
 -- name: any_behind ()
