@@ -121,7 +121,8 @@ class Runner:
                 return
             step = scene.step
             if not isinstance(step, ActionStep):
-                await self._go_on(scene, scene.run, None)
+                # It waits for nothing any more, and what it waited for is no end.
+                await self._go_on(scene, replace(scene.run, reason=None, message=None), None)
                 return
             params = await self._prepare(scene, step)
             if params is None or not await self._open(scene, step):
