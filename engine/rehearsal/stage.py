@@ -7,18 +7,20 @@ that waits for its target's rate is laid aside while time goes on, as it is by a
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import heapq
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 
 from engine.action import Registry
 from engine.clock import ManualClock
 from engine.deciding.own import own_event
+from engine.deciding.planning import identifier
 from engine.errors import RulewaveError
-from engine.journal import runs
+from engine.journal import replaying, runs
 from engine.journal.memory import MemoryJournal
 from engine.journal.operations import load_statements
 from engine.library import Library, rate_of
@@ -26,6 +28,7 @@ from engine.model import NEVER, Answer, Delivery, Event
 from engine.pipeline import IntakeSettings, Pipeline
 from engine.queue import sqlite as queue
 from engine.rehearsal.acting import NoSecrets, Play, no_connection, performer
+from engine.rehearsal.recalling import event_of
 from engine.rules.model import Rule, RuleSet
 from engine.running.alarm import Alarm, Call
 from engine.running.clocks import Clocks
@@ -150,6 +153,13 @@ class Stage:
         """A panel sends this body now."""
         header = (b"X-Remnawave-Signature", sign(body, _SECRET).encode())
         return await self.life.pipeline.accept(Delivery((header,), body))
+
+    async def know(self, body: bytes) -> None:
+        """Take a state over as decided: all that comes of it is that its subject is known."""
+        event = event_of(body, self.clock.now(), self.library.book)
+        digest = hashlib.sha256(body).digest()
+        kept = replace(event, id=identifier("ev", event.source, digest.hex()))
+        await self.journal.write(replaying.keep(replaying.Stored(kept, digest)))
 
     async def raise_own(self, event: Event, digest: bytes) -> bool:
         """Rulewave raises an event itself."""

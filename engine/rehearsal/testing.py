@@ -6,13 +6,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.action import Registry
 from engine.clock import DAY, ManualClock
 from engine.deciding.own import STARTED
-from engine.deciding.rulebook import Rulebook
 from engine.journal import listing
 from engine.model import Run, State, Verdict
 from engine.rehearsal.casting import Cast, Failed
@@ -30,6 +29,7 @@ from engine.rehearsal.whynots import WhyNot, why_nots
 from engine.rules.cases import Acts, Case, EndsSo, Happens, Reloads, Restarts
 from engine.rules.loading import with_hash
 from engine.rules.model import Rule, RuleSet
+from engine.rules.ruling import as_if_live
 
 MOST_SECONDS = 10.0
 """How long one test may take; a stage that has not come to its end by then never will."""
@@ -71,7 +71,7 @@ class Result:
         lines: action by action, and whatever else is asked: expected beside happened.
         errors: why it could not be told to its end, or not be judged.
         blamed: the rules that a failure holds back.
-        excused: why a failure does not count: a rule under test is switched off, or in shadow.
+        excused: why a failure does not count: a rule under test is switched off.
         whynots: rule → why it did not do more: an event, and the reason.
         seconds: how long it took.
     """
@@ -109,10 +109,6 @@ class Rehearsal:
     actions: Registry
     reload: Reload | None = None
     seconds: float = float("inf")
-    _book: Rulebook = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._book = Rulebook(self.ruleset)
 
     def run(
         self, cases: Sequence[Case], on_result: Callable[[Result], None] | None = None
@@ -126,22 +122,21 @@ class Rehearsal:
         journal = open_memory()
         end = time.monotonic() + self.seconds
         results = []
-        library = library_of(journal, self.ruleset, ManualClock(0))
+        usual = library_of(journal, self.ruleset, ManualClock(0))
         try:
             with silent():
                 for case in cases:
                     clock = ManualClock(case.start)
-                    if any(isinstance(one, Reloads) for one in case.given):
-                        library = library_of(journal, self.ruleset, clock)
-                    cast = Cast(case, rules=dict(self._book.by_id))
+                    ruleset = _played(self.ruleset, case)
+                    reloads = any(isinstance(one, Reloads) for one in case.given)
+                    alone = reloads or ruleset is not self.ruleset
+                    library = library_of(journal, ruleset, clock) if alone else usual
+                    cast = Cast(case, rules=dict(library.book.by_id))
                     stage = Stage(clock, journal, library, self.actions, cast.play)
                     result = await self._run(case, stage, cast, end)
                     results.append(result)
                     on_result(result)
                     journal.wipe()
-                    if library.book is not self._book:
-                        library = library_of(journal, self.ruleset, clock)
-                        self._book = library.book
         finally:
             journal.close()
         return results
@@ -174,7 +169,9 @@ class Rehearsal:
 
     async def _tell(self, case: Case, stage: Stage, cast: Cast) -> None:
         if any(isinstance(one, Reloads) for one in case.given):
-            await self._reload(stage, self.ruleset)
+            await self._reload(stage, stage.library.book.ruleset)
+        for body in case.known:
+            await stage.know(body)
         await stage.start()
         for one in case.given:
             await stage.until(one.at)
@@ -209,10 +206,10 @@ class Rehearsal:
 
     async def _explained(self, result: Result, stage: Stage, cast: Cast) -> Result:
         """With whom a failure holds back, and why what was expected did not happen."""
-        asleep = {rule.id: rule.mode for rule in self.ruleset.rules if rule.mode != "live"}
+        asleep = {rule.id for rule in self.ruleset.rules if rule.mode == "off"}
         named = next((rule for rule in result.case.rules if rule in asleep), None)
         if named is not None:
-            return replace(result, excused=f"{named} is in mode {asleep[named]}")
+            return replace(result, excused=f"{named} is in mode off")
         ended = {line.happened.rule for line in result.lines if isinstance(line.happened, Ended)}
         acted = sorted((cast.acted | ended) & set(cast.rules))
         blamed = tuple(rule for rule in result.case.rules or acted if rule not in asleep)
@@ -221,6 +218,13 @@ class Rehearsal:
             with suppress(TooLong):
                 found = tuple(await why_nots(stage, result.case))
         return replace(result, blamed=blamed, whynots=found)
+
+
+def _played(ruleset: RuleSet, case: Case) -> RuleSet:
+    """The rules as a test plays them: those under test that are in shadow are live."""
+    rules = [as_if_live(one) if case.is_under_test(one.id) else one for one in ruleset.rules]
+    same = all(one is other for one, other in zip(rules, ruleset.rules, strict=True))
+    return ruleset if same else replace_rules(ruleset, rules)
 
 
 def replace_rules(ruleset: RuleSet, rules: Iterable[Rule]) -> RuleSet:

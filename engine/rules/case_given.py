@@ -10,6 +10,7 @@ from typing import Any
 from engine.clock import from_iso, to_iso
 from engine.errors import UserError
 from engine.rules import codes, names, shapes
+from engine.rules.case_renewals import Written, settle_renewals
 from engine.rules.case_terms import Setting, Times
 from engine.rules.cases import Given, Happens, Reloads, Restarts
 from engine.rules.model import Rule
@@ -28,24 +29,27 @@ _RELOAD_KEYS = frozenset({"add", "change", "remove"})
 
 def compile_given(
     raw: Mapping[str, Any], setting: Setting, times: Times, panel: str, report: Report
-) -> list[Given]:
-    """All that is given, as far as it can be read."""
+) -> tuple[list[Given], list[bytes]]:
+    """All that is given, as far as it can be read, and the states that are known before."""
     items = raw.get("given")
     if items is None:
-        return []  # a rule that goes by the clock needs nothing
+        return [], []  # a rule that goes by the clock needs nothing
     at = report.at("given")
     if not isinstance(items, list):
         at.error(codes.WRONG_VALUE, f"given is a list, not {shown(items)}")
-        return []
-    found: list[Given] = []
-    sent: set[bytes] = set()
+        return [], []
     sources = dict(setting.sources)
+    found: list[Given] = []
+    story: list[Written] = []
     for number, item in enumerate(items):
         one = _one(item, setting, sources, times, panel, at.at(number))
-        if isinstance(one, Happens) and one.own is None:
-            one = _told_apart(one, sent)
+        if isinstance(one, Happens):
+            story.append(Written(one, item, at.at(number)))
         found += [one] if one else []
-    return found
+    happens, known = settle_renewals(story, times.start)
+    sent: set[bytes] = set()
+    told_apart = (_told_apart(one, sent) for one in happens)
+    return [next(told_apart) if isinstance(one, Happens) else one for one in found], known
 
 
 def _one(
@@ -155,6 +159,8 @@ def _listened_for(setting: Setting) -> set[str]:
 
 def _told_apart(one: Happens, sent: set[bytes]) -> Happens:
     """Two events given alike are two events, and no redelivery: a millisecond apart."""
+    if one.own is not None:
+        return one
     body = one.body
     while body in sent:
         value = json.loads(body)

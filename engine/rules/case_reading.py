@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from engine.rules import codes, names, shapes
@@ -12,6 +13,7 @@ from engine.rules.case_mocks import compile_mocks
 from engine.rules.case_terms import Setting, Times, check_rule, read_date
 from engine.rules.cases import ENDINGS, Case, Expected
 from engine.rules.report import Report
+from engine.rules.ruling import without_shadow
 from engine.rules.wording import shown
 
 DEFAULT_START = "2026-01-05 09:00"
@@ -45,7 +47,7 @@ def _compile(raw: Any, setting: Setting, report: Report) -> Case | None:
     rules = _rules(raw, setting, report)
     times = Times(_start(raw, setting, report), setting.shared.timezone)
     panel = panel_of(raw, report)
-    given = compile_given(raw, setting, times, panel, report)
+    given, known = compile_given(raw, _as_if_live(setting, rules), times, panel, report)
     until = None
     if raw.get("until") is not None:
         until = times.moment(raw["until"], report.at("until"), what="until")
@@ -61,12 +63,24 @@ def _compile(raw: Any, setting: Setting, report: Report) -> Case | None:
         until=until,
         mocks=compile_mocks(raw, setting, report),
         expected=_expected(raw, setting, times, report),
+        known=tuple(known),
     )
     _check_under_test(case, report)
     if until is not None and until < case.last:
         message = "the test ends before the last thing that is given or expected"
         report.at("until").error(codes.BAD_TEST, message)
     return case
+
+
+def _as_if_live(setting: Setting, under_test: Sequence[str]) -> Setting:
+    """Rules under test that are in shadow play as live ones: so changes build on these."""
+    sources = {
+        name: without_shadow(source)
+        if isinstance(source, Mapping) and (not under_test or name in under_test)
+        else source
+        for name, source in setting.sources.items()
+    }
+    return replace(setting, sources=sources)
 
 
 def _check_under_test(case: Case, report: Report) -> None:

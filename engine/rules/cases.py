@@ -111,7 +111,7 @@ class Case:
 
     `until` None is: as long as something is still to come. `mocks` map the id or the place of a
     step, with `rule/` before it where one rule's is meant, to how its tries end, the last one for
-    good.
+    good. `known` are the bodies of states that are known before the story begins.
     """
 
     name: str
@@ -122,6 +122,7 @@ class Case:
     until: int | None
     mocks: Mapping[str, tuple[Ends, ...]]
     expected: Expected
+    known: tuple[bytes, ...] = ()
 
     @property
     def last(self) -> int:

@@ -85,6 +85,21 @@ def version_of(source: Mapping[str, Any], timezone: str) -> str:
     return hashlib.sha256(said.encode()).hexdigest()
 
 
+def without_shadow(source: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A rule as it is written when it goes live out of `mode: shadow`; others are as they are."""
+    if source.get("mode") != "shadow":
+        return source
+    return {key: value for key, value in source.items() if key != "mode"}
+
+
+def as_if_live(rule: Rule) -> Rule:
+    """The rule as it will be when it goes live out of `mode: shadow`."""
+    if rule.mode != "shadow":
+        return rule
+    source = without_shadow(rule.source)
+    return replace(rule, mode="live", source=source, version=version_of(source, rule.timezone))
+
+
 def _compile(source: Mapping[str, Any], shared: Shared, report: Report, *, steps: bool) -> Rule:
     _check_id(source, report)
     digest = holding.compile_digest(source, shared.timezone, report)

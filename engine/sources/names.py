@@ -33,12 +33,24 @@ def names(body: Mapping[str, Any], previous: Mapping[str, Any] | None) -> tuple[
     return (event,)
 
 
+def why_no_renewal(body: Mapping[str, Any], previous: Mapping[str, Any] | None) -> str:
+    """Why an event that may be a renewal is none; "" for one that can't be, or is one."""
+    if body.get("event") not in RENEWING or RENEWED in names(body, previous):
+        return ""
+    if previous is None:
+        return "no earlier state of the user is known"
+    if end_of(previous) is None or end_of(body) is None:
+        return "expireAt is not known before and after"
+    return "expireAt is not later than before"
+
+
 def _moved_on(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Whether the user's end is later than it was, both known."""
-    old, new = _end(before), _end(after)
+    old, new = end_of(before), end_of(after)
     return old is not None and new is not None and new > old
 
 
-def _end(body: Mapping[str, Any]) -> int | None:
+def end_of(body: Mapping[str, Any]) -> int | None:
+    """When the event's user ends (µs); None where that is not known or unreadable."""
     user = views.payload(body, "user")
     return from_iso(user.get("expireAt")) if user else None
