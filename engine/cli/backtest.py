@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -11,11 +11,12 @@ from typing import Annotated
 import typer
 
 from engine.cli.options import AsJson, Database, Most
-from engine.errors import ProblemsFound
+from engine.errors import ProblemsFound, UserError
 
 
 def backtest(
-    rules: Annotated[Path, typer.Option(help="The rules to try: a file or folder.")],
+    path: Annotated[Path | None, typer.Argument(help="The rules to try: a file or folder.")] = None,
+    rules: Annotated[Path | None, typer.Option(help="The same, as an option.")] = None,
     since: Annotated[str, typer.Option(help="From when on: 2h, 7d, or a time.")] = "7d",
     rule: Annotated[str | None, typer.Option(help="Only what this rule does.")] = None,
     most: Most = 20,
@@ -36,20 +37,32 @@ def backtest(
     from engine.rules.durations import read_since
     from engine.settings import read_places
 
-    loaded, actions, secrets = rules_at_hand(rules)
-    if loaded.errors:
-        raise ProblemsFound(loaded.errors)
+    if (path is None) == (rules is None):
+        raise typer.BadParameter("name the rules to try, once", param_hint="PATH")
+    loaded, actions, secrets = rules_at_hand(path or rules)
+    if wrong := [one for one in loaded.errors if one not in loaded.of_tests]:
+        raise ProblemsFound(wrong)
     now = SystemClock().now()
     start = read_since(since, now)
     install()
-    path = sqlite_path(read_places({"database": database}).database)
-    with open_reader(path) as reader, _progress() as progress:
+    journal = sqlite_path(read_places({"database": database}).database)
+    with open_reader(journal) as reader, _progress() as progress:
         tried = Backtest(reader, loaded.ruleset, actions, recompiler(actions, secrets), progress)
+        _check_rule(rule, tried.rules(start) if rule else ())
         found = tried.run(start, now)
     if as_json:
         print_json(plain(found, rule, most))
     else:
         print_comparison(found, rule, most)
+
+
+def _check_rule(rule: str | None, known: Collection[str]) -> None:
+    from engine.rules.wording import did_you_mean
+
+    if rule is not None and rule not in known:
+        hint = did_you_mean(rule, known)
+        message = f"there is no rule {rule}, and none of that name has done anything since then"
+        raise UserError(f"{message}; {hint}" if hint else message)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.options import Database
+from engine.cli.printing import counted
 
 if TYPE_CHECKING:
     from engine.action import Registry
@@ -86,15 +87,11 @@ def _summary(loaded: Loaded) -> str:
     errors = sum(problem.severity == "error" for problem in loaded.problems)
     warnings = len(loaded.problems) - errors
     tests = len(loaded.cases)
-    told = f"; {_count(tests, 'test')}: rulewave test" if tests else ""
+    told = f"; {counted(tests, 'test')}: rulewave test" if tests else ""
     return (
-        f"{_count(len(loaded.ruleset.rules), 'rule')} in order, "
-        f"{_count(errors, 'error')}, {_count(warnings, 'warning')}{told}"
+        f"{counted(len(loaded.ruleset.rules), 'rule')} in order, "
+        f"{counted(errors, 'error')}, {counted(warnings, 'warning')}{told}"
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _as_json(loaded: Loaded) -> dict[str, object]:

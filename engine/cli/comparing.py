@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from engine.cli.printing import clean, print_table
+from engine.cli.printing import clean, counted, print_table
 from engine.clock import to_iso
 from engine.rehearsal.backtesting import Comparison, Deed
 
@@ -39,6 +39,11 @@ def as_json(found: Comparison, rule: str | None, most: int) -> Shown:
         "still_waiting": found.waiting,
         "without_body": found.skipped,
     }
+
+
+def _rules_of(found: Comparison) -> list[str]:
+    """The rules that were played, and those that did something then."""
+    return [*dict.fromkeys((*found.rules, *(deed.rule for deed in found.gone)))]
 
 
 def print_comparison(found: Comparison, rule: str | None, most: int) -> None:
@@ -78,14 +83,13 @@ def _line(found: Comparison, deed: Deed) -> Shown:
         "does": deed.what,
         "event": told.type if told else "",
         "event_id": deed.origin,
-        "subject": told.subject if told else "",
+        "subject": (told.subject if told else "") or deed.key,
     }
 
 
 def _counts(found: Comparison, rule: str | None) -> list[Shown]:
     gone = Counter(deed.rule for deed in found.gone)
     new = Counter(deed.rule for deed in found.new)
-    known = dict.fromkeys((*found.rules, *gone))
     lines = [
         {
             "rule": name,
@@ -94,7 +98,7 @@ def _counts(found: Comparison, rule: str | None) -> list[Shown]:
             "no_more": gone[name],
             "new": new[name],
         }
-        for name in known
+        for name in _rules_of(found)
         if rule is None or name == rule
     ]
     return sorted(lines, key=lambda line: -(line["no_more"] + line["new"]))
@@ -106,15 +110,16 @@ def _row(line: Shown) -> Shown:
 
 
 def _notes(found: Comparison) -> Iterator[str]:
-    yield f"{found.events} events, {to_iso(found.since)} to {to_iso(found.until)}; nothing was done"
+    yield f"{counted(found.events, 'event')}, {to_iso(found.since)} to {to_iso(found.until)}; nothing was done"
     yield "what was held back or waiting before then is not known here: everything begins anew"
     for (rule, message), count in found.dead.most_common(5):
-        yield f"{count} dead letters there would be of {rule}: {message}"
+        yield f"{counted(count, 'dead letter')} there would be of {rule}: {message}"
     for (rule, step), count in found.assumed.most_common(5):
-        yield f"{count} times the result of {step} in {rule} is not known, and taken for empty"
+        often = counted(count, "time")
+        yield f"{often} the result of {step} in {rule} is not known, and taken for empty"
     if found.failed:
-        yield f"{found.failed} of the steps that were done failed then; here all go well"
+        yield f"{counted(found.failed, 'step')} of those that were done failed then; here all go well"
     if found.waiting:
-        yield f"{found.waiting} runs would still be waiting"
+        yield f"{counted(found.waiting, 'run')} would still be waiting"
     if found.skipped:
-        yield f"{found.skipped} events are left out: what they said is no longer kept"
+        yield f"{counted(found.skipped, 'event')} left out: what was said is no longer kept"

@@ -56,6 +56,9 @@ def told(report: dict[str, Any]) -> Iterator[str]:
 
 def _changes(report: dict[str, Any]) -> Iterator[str]:
     for one in report["broken"]:
+        if not one["rule"] and report["only_tests"]:
+            yield "a test has an error: it can't be played, and holds no rule back"
+            continue
         what = f"rule {one['rule']} is broken" if one["rule"] else "the rules have an error"
         before = (
             "what was in force before stays" if one["rule"] else "what it spoils stays as it was"

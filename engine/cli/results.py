@@ -11,7 +11,7 @@ from itertools import zip_longest
 
 import typer
 
-from engine.cli.printing import clean, print_json
+from engine.cli.printing import clean, counted, print_json
 from engine.errors import Problem
 from engine.rehearsal.telling import NOTHING, as_json, happened, span, wanted
 from engine.rehearsal.testing import Line, Result
@@ -54,8 +54,8 @@ def print_summary(problems: Sequence[Problem], results: Sequence[Result]) -> Non
     parts += [f"{skipped} skipped"] if skipped else []
     parts += [f"{failed} failed"] if failed else []
     if problems:
-        parts.append(_count(len(problems), "mistake") + " in the rules")
-    text = f"{_count(len(results), 'test')}: {', '.join(parts)} in {seconds:.2f} s"
+        parts.append(counted(len(problems), "mistake") + " in the rules")
+    text = f"{counted(len(results), 'test')}: {', '.join(parts)} in {seconds:.2f} s"
     typer.echo(_styled(text, "red" if failed or problems else "green"))
 
 
@@ -117,7 +117,3 @@ def _beside(left: str, right: str, width: int) -> Iterator[str]:
 
 def _styled(text: str, colour: str) -> str:
     return typer.style(text, fg=colour) if sys.stdout.isatty() else text
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -235,6 +235,8 @@ def _counted(standing: Standing) -> dict[str, int]:
 
 
 def _broken_note(standing: Standing, rule: str) -> str:
+    if rule == WHOLE and standing.of_tests:
+        return "a test has an error and can't be played; it holds no rule back"
     what = f"the rule {rule} has an error" if rule else "the rules have an error"
     before = "what was in force before stays" if rule else "what it spoils stays as it was"
     return f"{what}; {before if is_kept(standing, rule) else 'it is left out'}"

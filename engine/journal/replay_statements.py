@@ -48,6 +48,7 @@ REPLAYS: dict[str, Any] = {
         runs.c.origin,
         runs.c.rule,
         runs.c.version,
+        runs.c.key,
         attempts.c.path,
         func.max(attempts.c.number).label("number"),
         func.min(attempts.c.started).label("started"),
@@ -57,7 +58,15 @@ REPLAYS: dict[str, Any] = {
     )
     .join(attempts, attempts.c.run == runs.c.id)
     .where(runs.c.origin_seq >= p("first"), attempts.c.number > literal_column("0"))
-    .group_by(runs.c.seq, runs.c.id, runs.c.origin, runs.c.rule, runs.c.version, attempts.c.path)
+    .group_by(
+        runs.c.seq,
+        runs.c.id,
+        runs.c.origin,
+        runs.c.rule,
+        runs.c.version,
+        runs.c.key,
+        attempts.c.path,
+    )
     .order_by(runs.c.seq, attempts.c.path),
     "replay_results": select(runs.c.id, runs.c.results).where(
         runs.c.origin_seq >= p("first"), runs.c.results != literal_column("'{}'")

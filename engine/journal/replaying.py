@@ -22,7 +22,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step that was tried: of which run, origin and rule, how often, from when, and whether well."""
+    """A step that was tried: of which run, origin, rule and key, how often, from when, and whether well."""
 
     run: str
     origin: str
@@ -32,6 +32,7 @@ class Step:
     tries: int
     started: int
     well: bool
+    key: str
 
 
 def first_since(since: int) -> Op[int | None]:
@@ -69,6 +70,7 @@ def steps_from(first: int) -> Op[list[Step]]:
             row["number"],
             row["started"],
             bool(row["well"]),
+            row["key"],
         )
         for row in rows
     ]

@@ -37,12 +37,13 @@ _AGAIN = {DEAD_LETTER, NOT_EVALUATED, ON_HOLD}
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """A step that was or would be tried, for the event of that id."""
+    """A step that was or would be tried, for the event of that id and the run's key."""
 
     origin: str
     rule: str
     what: str
     at: int
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,14 @@ class Backtest:
         with silent():
             return asyncio.run(self._run(since, until))
 
+    def rules(self, since: int) -> list[str]:
+        """The ids of the rules to be played, and of those that have done anything since then."""
+        first = self.reader.read(replaying.first_since(since))
+        steps = self.reader.read(replaying.steps_from(first)) if first is not None else []
+        book = Rulebook(self.ruleset)
+        done = (_name(step, book) for step in steps)
+        return [*dict.fromkeys((*(rule.id for rule in self.ruleset.rules), *done))]
+
     async def _run(self, since: int, until: int) -> Comparison:
         found = Comparison(since, until, rules=tuple(rule.id for rule in self.ruleset.rules))
         first = self.reader.read(replaying.first_since(since))
@@ -137,13 +146,13 @@ class Backtest:
         for number, stored in enumerate(self._stored(first)):
             event = stored.event
             self.on_progress(number + 1, total)
+            found.told[event.id] = Told(event.type, event.subject or "", event.stored)
             if event.source in _MADE or event.type in _AGAIN:
                 continue
             if not event.body:
                 found.skipped += 1
                 continue
             found.events += 1
-            found.told[event.id] = Told(event.type, event.subject or "", event.stored)
             await stage.pass_to(event.stored)
             await stage.raise_own(event, stored.digest)
             await stage.settle()
@@ -156,7 +165,7 @@ class Backtest:
     def _play(self, one: Try) -> dict[str, Any]:
         """Take note of a step; its result is what was recorded of the same step."""
         run, step = one.run, one.step
-        self._deeds.append(Deed(run.origin, run.rule, _label(step), one.at))
+        self._deeds.append(Deed(run.origin, run.rule, _label(step), one.at, run.key))
         known = self._results.get(run.id, {})
         if step.id is None:
             return {}
@@ -187,10 +196,10 @@ class Backtest:
             found.failed += not step.well
             if step.version not in labels:
                 labels[step.version] = self._labels(step.version, book)
-            current = book.current(step.rule)
             deed = Deed(
-                step.origin, current.id if current else step.rule,
+                step.origin, _name(step, book),
                 labels[step.version].get(as_written(step.path), step.path), step.started,
+                step.key,
             )  # fmt: skip
             done.setdefault((deed.origin, deed.rule, deed.what), []).append(deed)
         for deed in self._deeds:
@@ -213,5 +222,13 @@ class Backtest:
         return self.compile_rule(stored, self.ruleset) if stored else None
 
 
+def _name(step: Step, book: Rulebook) -> str:
+    """What its rule is called now."""
+    current = book.current(step.rule)
+    return current.id if current else step.rule
+
+
 def _label(step: ActionStep) -> str:
-    return step.action if step.target == step.action else f"{step.action} to {step.target}"
+    if step.target.split(" ")[0] == step.action:  # it has no other name: shell and its program
+        return step.target
+    return f"{step.action} to {step.target}"

@@ -85,6 +85,7 @@ def _held_back(loaded: Loaded, failed: list[Result]) -> Loaded:
         loaded,
         ruleset=with_hash(replace(loaded.ruleset, rules=rules)),
         problems=tuple(sorted({*loaded.problems, *problems})),
+        of_tests=loaded.of_tests | {one for one in problems if one.rule is None},
         broken=loaded.broken | blamed,
         former=loaded.former | former,
     )

@@ -68,6 +68,7 @@ class Report:
                 {"rule": rule or None, "kept": is_kept(standing, rule)} for rule in standing.broken
             ],
             "followups": [asdict(one) for one in self.touched],
+            "only_tests": standing.of_tests,
             "problems": [asdict(problem) for problem in standing.problems],
         }
 

@@ -19,7 +19,8 @@ class Standing:
     """What is to be in force.
 
     `broken` maps a rule's id (`WHOLE` where it is none's) to what is wrong; of those in `kept` the
-    last good version stays. `decides`: there is something to decide events by.
+    last good version stays. `decides`: there is something to decide events by. `of_tests`: whatever is
+    no rule's is about a test, and so spoils nothing.
     """
 
     ruleset: RuleSet
@@ -27,6 +28,7 @@ class Standing:
     broken: Mapping[str, tuple[Problem, ...]]
     kept: frozenset[str]
     decides: bool
+    of_tests: bool = False
 
     @property
     def well(self) -> bool:
@@ -47,7 +49,8 @@ def stand(loaded: Loaded, last: RuleSet | None) -> Standing:
     decides = bool(ruleset.rules) or not lost
     # Without a hash it is no rule set that could be in force: nothing is gone from it.
     in_force = ruleset if decides else replace(ruleset, hash="")
-    return Standing(in_force, loaded.problems, broken, ids, decides)
+    of_tests = WHOLE in broken and loaded.of_tests.issuperset(broken[WHOLE])
+    return Standing(in_force, loaded.problems, broken, ids, decides, of_tests)
 
 
 def _by_rule(loaded: Loaded) -> dict[str, tuple[Problem, ...]]:

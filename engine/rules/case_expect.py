@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from pydantic import BaseModel
 
 from engine.rules import codes, names, shapes
 from engine.rules.case_terms import Setting, Times, check_rule
-from engine.rules.cases import Acts, EndsSo, Where
+from engine.rules.cases import HELD_BY, Acts, EndsSo, Where
 from engine.rules.expressions import Expression, NotJMESPathError
 from engine.rules.report import Report
 from engine.rules.traps import find_traps, spelling_hint
@@ -35,15 +36,27 @@ def compile_actions(
     return tuple(one for one in found if one is not None)
 
 
-def compile_endings(raw: Any, setting: Setting, times: Times, report: Report) -> tuple[EndsSo, ...]:
-    """Rules, as ids or as `{rule, at, by, why, times}`."""
+def compile_endings(
+    kind: str, raw: Any, setting: Setting, times: Times, report: Report
+) -> tuple[EndsSo, ...]:
+    """Rules, as ids or as `{rule, at, by, why, times}`; `kind` is the key that they stand under."""
     listed = isinstance(raw, list)
     items = raw if listed else [raw] if raw is not None else []
     found = [
         _ending(one, setting, times, report.at(number) if listed else report)
         for number, one in enumerate(items)
     ]
+    if kind == "held":
+        for number, one in enumerate(found):
+            _check_held_by(one, report.at(number) if listed else report)
     return tuple(one for one in found if one is not None)
+
+
+def _check_held_by(one: EndsSo | None, report: Report) -> None:
+    if one is None or one.by is None or any(fnmatchcase(name, one.by) for name in HELD_BY):
+        return
+    message = f"nothing holds back that is called {shown(one.by)}"
+    report.at("by").error(codes.BAD_TEST, message, did_you_mean(one.by, HELD_BY))
 
 
 def _ending(raw: Any, setting: Setting, times: Times, report: Report) -> EndsSo | None:

@@ -24,6 +24,7 @@ from engine.sources.samples import NEWEST_PANEL, sample
 _MILLISECOND = 1000
 _KINDS = ("event", "restart", "reload")
 _EVENT_KEYS = frozenset({"at", "event", "data", "meta", "panel", "raised"})
+_ENTRY_KEYS = _EVENT_KEYS | {"restart", "reload"}
 _RELOAD_KEYS = frozenset({"add", "change", "remove"})
 
 
@@ -61,6 +62,9 @@ def _one(
     report: Report,
 ) -> Given | None:
     kinds = [kind for kind in _KINDS if kind in raw] if isinstance(raw, Mapping) else []
+    if not kinds and isinstance(raw, Mapping) and not _ENTRY_KEYS.issuperset(raw):
+        names.check_keys(raw, _ENTRY_KEYS, report)
+        return None
     if len(kinds) != 1:
         message = "what is given is one of event, restart and reload"
         report.error(codes.WRONG_VALUE, message, "{at: 5m, event: user.created}")

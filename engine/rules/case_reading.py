@@ -125,7 +125,7 @@ def _expected(raw: Mapping[str, Any], setting: Setting, times: Times, report: Re
     names.check_keys(expect, ("actions", *ENDINGS), at)
     actions = compile_actions(expect, setting, times, at)
     endings = {
-        key: compile_endings(expect[key], setting, times, at.at(key))
+        key: compile_endings(key, expect[key], setting, times, at.at(key))
         for key in ENDINGS
         if key in expect
     }

@@ -13,6 +13,9 @@ from engine.rules.report import Place
 ENDINGS = ("cancelled", "held", "dead", "expired", "on_hold", "could_not_evaluate")
 """What may become of a rule's matches and runs beside being done: keys of `expect`."""
 
+HELD_BY = ("threshold", "throttle", "digest", "concurrency", "quiet", "shadow")
+"""What may hold a match back: `by` of an entry under `held`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Happens:

@@ -40,7 +40,7 @@ class Loaded:
     `usable` is false where the files as a whole say nothing that can be used; then the rule set
     is empty, and whatever was in force should stay. `broken` are the ids of rules left out,
     `former` those under their `was`; `nameless` tells that there is one whose id can't be read.
-    `cases` are the tests that can be run; `places` finds what is written in a rule, by its id.
+    `cases` are the tests that can be run, `of_tests` the problems with the others; `places` finds what is written in a rule, by its id.
     """
 
     ruleset: RuleSet
@@ -50,6 +50,7 @@ class Loaded:
     former: frozenset[str] = frozenset()
     nameless: bool = False
     cases: tuple[Case, ...] = ()
+    of_tests: frozenset[Problem] = frozenset()
     places: Mapping[str, Locate] = field(default_factory=dict)
 
     @property
@@ -113,6 +114,7 @@ def _compile(merged: Merged, actions: Registry, secrets: Secrets, last: RuleSet)
         former=frozenset(name for source in broken for name in former_ids(source)),
         nameless=None in names,
         cases=cases,
+        of_tests=frozenset(_masked(problem, secrets) for problem in merged.of_tests),
         places={rule.id: report.locate for rule, report in sound},
     )
 
@@ -170,14 +172,17 @@ def _rules(merged: Merged, shared: Shared) -> tuple[list[tuple[Rule, Report]], l
 
 def _cases(merged: Merged, shared: Shared) -> tuple[Case, ...]:
     sources = {name: one.value for one in merged.rules if (name := id_of(one.value)) is not None}
-    return compile_cases(
+    problems: list[Problem] = []
+    cases = compile_cases(
         [
-            (entry.value, Report(entry.report.locate, entry.report.path, None, merged.problems))
+            (entry.value, Report(entry.report.locate, entry.report.path, None, problems))
             for number, entry in enumerate(merged.tests)
             if number not in merged.spoilt_tests
         ],
         Setting(sources, shared),
     )
+    merged.wrong_in_tests(problems)
+    return cases
 
 
 def _known_here(problems: list[Problem], rules: list[Rule]) -> list[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,7 +33,8 @@ class Merged:
     """All files together.
 
     `spoilt` are connections, vars and defaults (section, name) that cannot be used (`ALL` for the
-    whole section), `spoilt_rules` and `spoilt_tests` the positions of such rules and tests; `usable` says whether anything can.
+    whole section), `spoilt_rules` and `spoilt_tests` the positions of such rules and tests; `usable` says
+    whether anything can. `of_tests` are those of the problems that are about a test.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -47,6 +48,13 @@ class Merged:
     spoilt: set[tuple[str, str]] = field(default_factory=set)
     spoilt_rules: set[int] = field(default_factory=set)
     spoilt_tests: set[int] = field(default_factory=set)
+    of_tests: list[Problem] = field(default_factory=list)
+
+    def wrong_in_tests(self, problems: Iterable[Problem]) -> None:
+        """Take over what is wrong with tests."""
+        found = [*problems]
+        self.of_tests += found
+        self.problems += found
 
     def lost(self, section: str, name: str) -> bool:
         """Whether what the files say of it cannot be used."""
@@ -155,7 +163,9 @@ def _tests(data: Mapping[str, Any], merged: Merged, report: Report) -> None:
         return
     if not isinstance(raw, list):
         message = f"tests is a list, not {shown(raw)}"
-        report.at("tests").error(codes.WRONG_VALUE, message, 'each test begins with "- name:"')
+        own = Report(report.locate)
+        own.at("tests").error(codes.WRONG_VALUE, message, 'each test begins with "- name:"')
+        merged.wrong_in_tests(own.problems)
         return
     merged.tests += [Entry(one, report.at("tests", at)) for at, one in enumerate(raw)]
 
@@ -164,6 +174,8 @@ def _faults(file: RuleFile, first: tuple[int, int], merged: Merged) -> None:
     """A doubled key, or another fault of the YAML, spoils what it lies in and no more."""
     for fault in file.document.faults:
         rule = None
+        if fault.path[:1] == ("tests",):
+            merged.of_tests.append(fault.problem)
         match fault.path:
             case ("rules", int(number), *_):
                 merged.spoilt_rules.add(first[0] + number)

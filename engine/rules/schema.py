@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.action import Registry
 from engine.rules import holding, ruling, schema_words, shapes
-from engine.rules.cases import ENDINGS
+from engine.rules.cases import ENDINGS, HELD_BY
 from engine.rules.connections import kinds_of
 from engine.rules.schema_parameters import schema_of
 from engine.rules.schema_parts import (
@@ -142,6 +142,20 @@ def _given() -> Schema:
     return mapping(fields, oneOf=[{"required": [one]} for one in ("event", "restart", "reload")])
 
 
+def _endings(kind: str) -> Schema:
+    """Rules, as ids or with what is asked of their ends."""
+    some = {"type": "string", "pattern": r"\*"}
+    fields: dict[str, Schema] = {
+        "rule": TEXT,
+        "at": TEXT,
+        "why": TEXT,
+        "by": either(words(*HELD_BY), some) if kind == "held" else TEXT,
+        "times": {"type": "integer", "minimum": 1},
+    }
+    one = either(TEXT, mapping(fields, ("rule",)))
+    return either(one, {"type": "array", "items": one}, {"type": "null"})
+
+
 def _test() -> Schema:
     """A story: its own reader says what is wrong inside it."""
     fields: dict[str, Schema] = {
@@ -149,7 +163,9 @@ def _test() -> Schema:
         "rule": TEXTS,
         "given": {"type": "array", "items": _given()},
         "until": TEXT,
-        "expect": mapping({"actions": {"type": "array"}, **{key: {} for key in ENDINGS}}),
+        "expect": mapping(
+            {"actions": {"type": "array"}, **{key: _endings(key) for key in ENDINGS}}
+        ),
         "mock": {"type": "object"},
         "start": {},
         "panel": either(TEXT, {"type": "number"}),

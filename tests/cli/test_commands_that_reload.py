@@ -78,6 +78,18 @@ def test_a_fault_beside_the_rules_is_told_and_does_not_stop_them(daemon: Daemon)
     assert done.out.endswith("3 rules in force\n")
 
 
+def test_mistakes_in_tests_alone_are_told_as_such(daemon: Daemon) -> None:
+    wrong = "tests: [{name: t, given: [{evnt: user.created}], expect: {actions: []}}]\n"
+    write(daemon, RULES + wrong)
+    done = daemon.call("reload")
+    assert done.code == 1
+    assert "a test has an error: it can't be played, and holds no rule back\n" in done.out
+    assert daemon.call("reload", "--json").json["only_tests"] is True
+    write(daemon, f"{RULES}{wrong}vars: {{brand: secret('x')}}\n")
+    told = daemon.call("reload", "--json").json
+    assert (told["only_tests"], told["broken"]) == (False, [{"rule": None, "kept": True}])
+
+
 def test_a_draft_is_planned_with_and_never_put_in_force(daemon: Daemon) -> None:
     (daemon.folder / "draft.yaml").write_text(OTHER, "utf-8")
     done = daemon.call("reload", "--plan", "draft.yaml")

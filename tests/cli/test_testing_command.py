@@ -29,6 +29,7 @@ tests:
 """
 FINE = RULES.rpartition("  - name:")[0]
 SAME = RULES.partition("tests:")[0]
+WRONG_TEST = "tests: [{name: t, rule: nobody, expect: {actions: []}}]\n"
 
 
 @pytest.fixture
@@ -121,6 +122,22 @@ def test_rules_with_mistakes_are_not_played(tmp_path: Path) -> None:
     done = place.call("backtest", "--rules", "rules.yaml")
     assert done.code == 1
     assert " R007 there is no key" in done.err
+
+
+def test_a_backtest_is_of_one_path_and_of_rules_that_there_are(tmp_path: Path) -> None:
+    with serving(tmp_path, rules=SAME) as daemon:
+        daemon.send("user.created", "username=anna", "tag=VIP")
+        daemon.wait_for("run.step", rule="greet")
+        (tmp_path / "new.yaml").write_text(SAME.replace("id: greet", "id: hello") + WRONG_TEST)
+        for rule in ("greet", "hello"):
+            done = daemon.call("backtest", "new.yaml", "--rule", rule)
+            assert (done.code, done.err, "user:anna" in done.out) == (0, "", True)
+        none = daemon.call("backtest", "new.yaml", "--rule", "helo")
+        assert daemon.call("backtest").code == 2
+        assert daemon.call("backtest", "new.yaml", "--rules", "new.yaml").code == 2
+    assert (none.code, none.out) == (1, "")
+    assert none.err.startswith("there is no rule helo, and none of that name has done anything")
+    assert 'did you mean "hello"?' in none.err
 
 
 def test_a_backtest_needs_a_journal(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from running.bench import START, Bench, open_bench
 
+from engine.cli.comparing import print_comparison
 from engine.clock import DAY, HOUR, ManualClock
+from engine.daemon.registry import find_actions
 from engine.daemon.supply import recompiler
 from engine.errors import UserError
 from engine.journal.reading import open_reader
@@ -152,3 +154,30 @@ def test_a_renamed_rule_is_the_same_one(tmp_path: Path) -> None:
 def test_without_a_journal_there_is_one_clear_message(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no journal at"), open_reader(tmp_path / "x.db"):
         pass
+
+
+def test_a_program_is_called_by_its_name_and_a_key_stands_for_a_missing_subject(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules = """
+  - id: ring
+    on: service.subpage_config_changed
+    per: event
+    do: [{shell: {run: [/usr/bin/true, x]}}, {after: 30d, do: [{tell: {text: x}}]}]
+"""
+
+    async def life() -> dict[str, object]:
+        async with open_bench(tmp_path, RULES) as bench:
+            await bench.event("service.subpage_config_changed")
+            await bench.until("1h")
+            return {**bench.runner.actions, "shell": find_actions()["shell"]}
+
+    found = played(tmp_path, rules, asyncio.run(life()), days=30)
+    assert [(one.what, one.key) for one in found.new] == [
+        ("shell /usr/bin/true x", "service.subpage_config_changed")
+    ]
+    print_comparison(found, None, 20)
+    out = capsys.readouterr().out
+    assert "shell /usr/bin/true x  service.subpage_config_changed  service.subpage_" in out
+    assert "\n1 event, " in out
+    assert "\n1 run would still be waiting\n" in out

@@ -39,6 +39,15 @@ def read(tmp_path: Path, test: str) -> Loaded:
             "R045 panel 1.5 does not send torrent_blocker.report",
         ),
         ("{name: t, given: [{event: rulewave.strated}], expect: {dead: []}}", "rulewave.started"),
+        (
+            "{name: t, given: [{evnt: user.created}], expect: {dead: []}}",
+            'R007 there is no key "evnt" here; did you mean "event"?',
+        ),
+        (
+            "{name: t, expect: {held: [{rule: good, by: quit}]}}",
+            'R045 nothing holds back that is called "quit"; did you mean "quiet"?',
+        ),
+        ("{name: t, expect: {held: {rule: good, by: w*}}}", 'R045 nothing holds back that is called "w*"'),
         ("{name: t, given: [{reload: x}], expect: {dead: []}}", "R009 reload says what is changed"),
         (
             "{name: t, given: [{reload: {remove: bad}}], expect: {dead: []}}",

@@ -136,6 +136,26 @@ def test_a_mistake_is_told_where_it_stands_and_the_loader_refuses_it_too(
     assert loaded(tmp_path, data).errors
 
 
+@pytest.mark.parametrize(
+    ("held", "fine"),
+    [
+        ("r", True),
+        (["r", {"rule": "r", "by": "quiet"}], True),
+        ({"rule": "r", "by": "thr*", "times": 2, "at": "1h", "why": "x"}, True),
+        ([{"rule": "r", "by": "quit"}], False),
+        ({"rule": "r", "of": "x"}, False),
+        ({"by": "quiet"}, False),
+    ],
+)
+def test_what_holds_back_is_one_of_a_few_words_in_tests_too(
+    held: Any, fine: bool, tmp_path: Path
+) -> None:
+    rule = {"id": "r", "on": "user.expired", "do": [{"log": {"text": "a"}}]}
+    story = {"name": "t", "rule": "r", "expect": {"held": held}}
+    data = {"version": 1, "rules": [rule], "tests": [story]}
+    assert (not refusals(data), not loaded(tmp_path, data).errors) == (fine, fine)
+
+
 def _places(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Every place in the file, but for what a person names freely and for stories."""
     yield path

@@ -523,9 +523,9 @@ WHERE events.seq >= :first ORDER BY events.seq
  LIMIT :most
 
 -- name: replay_steps (first)
-SELECT runs.seq, runs.id, runs.origin, runs.rule, runs.version, attempts.path, max(attempts.number) AS number, min(attempts.started) AS started, max(CASE WHEN (attempts.outcome = 'succeeded') THEN 1 ELSE 0 END) AS well 
+SELECT runs.seq, runs.id, runs.origin, runs.rule, runs.version, runs."key", attempts.path, max(attempts.number) AS number, min(attempts.started) AS started, max(CASE WHEN (attempts.outcome = 'succeeded') THEN 1 ELSE 0 END) AS well 
 FROM runs JOIN attempts ON attempts.run = runs.id 
-WHERE runs.origin_seq >= :first AND attempts.number > 0 GROUP BY runs.seq, runs.id, runs.origin, runs.rule, runs.version, attempts.path ORDER BY runs.seq, attempts.path
+WHERE runs.origin_seq >= :first AND attempts.number > 0 GROUP BY runs.seq, runs.id, runs.origin, runs.rule, runs.version, runs."key", attempts.path ORDER BY runs.seq, attempts.path
 
 -- name: replay_results (first)
 SELECT runs.id, runs.results 
