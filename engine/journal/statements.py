@@ -308,7 +308,9 @@ _RETENTION: dict[str, Any] = {
     ),
 }
 
-_HELD_BACK = [literal_column(f"'{reason}'") for reason in ("digest", "quiet", "concurrency")]
+_HELD_BACK: list[ColumnClause[str]] = [
+    literal_column(f"'{reason}'") for reason in ("digest", "quiet", "concurrency")
+]
 
 _LISTS: dict[str, Any] = {
     "list_events": select(*_EVENT)
