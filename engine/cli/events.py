@@ -9,6 +9,7 @@ import typer
 from engine.cli.asking import ask
 from engine.cli.options import AsJson, Database, Id, Key, Most, Since
 from engine.cli.printing import clean, print_facts, print_json, print_table
+from engine.cli.telling import MARKS, held_why
 
 app = typer.Typer(help="Events: what came in, and what the rules said.", no_args_is_help=True)
 _BEGINNING = 100
@@ -48,8 +49,9 @@ def show_event(id: Id, as_json: AsJson = False, database: Database = None) -> No
     for note in event["notes"]:
         typer.echo(f"  ({clean(note)})")
     for outcome in event["rules"]:
-        mark = {"matched": "+", "not matched": "-"}.get(outcome["verdict"], "!")
-        typer.echo(f"  {mark} {outcome['rule']}: {outcome['verdict']}: {clean(outcome['why'])}")
+        mark = MARKS.get(outcome["verdict"], "!")
+        why = held_why(outcome) if outcome["held"] else outcome["why"]
+        typer.echo(f"  {mark} {outcome['rule']}: {outcome['verdict']}: {clean(why)}")
     if event["decision"] is None:
         typer.echo("  not decided yet")
     typer.echo("\nruns")

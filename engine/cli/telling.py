@@ -15,7 +15,7 @@ from engine.cli.printing import clean, print_facts
 from engine.rules.wording import shortened
 
 _WIDTH = 80
-_MARKS = {"matched": "+", "not matched": "-", "could not evaluate": "!", "held back": "~"}
+MARKS = {"matched": "+", "not matched": "-", "could not evaluate": "!", "held back": "~"}
 _STYLES = {
     "matched": "green",
     "not matched": "yellow",
@@ -69,7 +69,7 @@ def rule_node(line: Shown) -> Node:
     if line["since"] in _SINCE:
         below.append(Node(_SINCE[line["since"]]))
     if line["held"]:
-        below.append(Node(_held(line)))
+        below.append(Node(held_why(line)))
     if line["needed"]:
         below.append(Node(f"needed: {line['needed']}"))
     if line["condition"]:
@@ -81,7 +81,7 @@ def rule_node(line: Shown) -> Node:
     return Node(f"{line['rule']}: {line['verdict']}", line["verdict"], tuple(below))
 
 
-def _held(line: Shown) -> str:
+def held_why(line: Shown) -> str:
     """Why a match is held back, and until when."""
     held = line["held"]
     until = f", until {held['until']}" if held["until"] else ""
@@ -198,7 +198,7 @@ def _print_tree(node: Node) -> None:
 
 
 def _print_plain(node: Node, depth: int) -> None:
-    mark = f"{_MARKS[node.verdict]} " if node.verdict in _MARKS else ""
+    mark = f"{MARKS[node.verdict]} " if node.verdict in MARKS else ""
     _print_wrapped("  " * depth + mark, clean(node.text))
     for child in node.below:
         _print_plain(child, depth + 1)

@@ -238,4 +238,5 @@ def _attempt_line(row: Mapping[str, Any]) -> Shown:
 
 
 def _rule_line(line: Shown) -> Shown:
-    return {name: line[name] for name in ("rule", "verdict", "why", "key", "needed", "since")}
+    kept = ("rule", "verdict", "why", "key", "needed", "held", "since")
+    return {name: line[name] for name in kept}

@@ -9,7 +9,7 @@ from typing import Any
 from engine.clock import to_datetime
 from engine.model import NEVER, Holding, Place, Reason, UnderWay, Window
 from engine.rules.durations import spoken
-from engine.rules.model import Digest, Quiet, Rule
+from engine.rules.model import AfterStep, Digest, Quiet, Rule
 
 _MOST_RECORDED = 20
 
@@ -191,7 +191,9 @@ def admit(rule: Rule, others: Collection[UnderWay]) -> Ruling:
 
 def _quiet(match: _Match) -> Ruling:
     quiet = match.rule.quiet
-    end = _quiet_end(quiet, match.now) if quiet is not None else None
+    # Follow-ups are asked when they are due: what begins with them alone disturbs nobody yet.
+    acts = any(not isinstance(step, AfterStep) for step in match.rule.do)
+    end = _quiet_end(quiet, match.now) if quiet is not None and acts else None
     if quiet is None or end is None:
         return Ruling(_begun(match, match.state), due=match.now)
     message = f"it is quiet until {wall_time(end, quiet.timezone)}"

@@ -100,6 +100,8 @@ def plan(rule: Rule, event: Event, context: Context, key: str, ruling: Ruling) -
 def _waiting(run: Run, ruling: Ruling, *, gathers: bool) -> Run:
     """A run held back. A digest waits for all events stored before it is due to be decided."""
     message = ruling.held.message if ruling.held else None
+    if gathers:
+        message = "gathers matches until it is due"
     return replace(
         run, due=ruling.due, delayed=True, reason=ruling.reason, message=message,
         watched=run.watched or gathers,

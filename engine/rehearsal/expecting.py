@@ -148,9 +148,9 @@ def fits_ending(want: EndsSo, ended: Ended) -> bool:
         return False
     if want.at is not None and abs(want.at - ended.at) >= SECOND:
         return False
-    return want.why is None or any(
-        glob(want.why).fullmatch(said) for said in (ended.why, *ended.words)
-    )
+    asked = [one for one in (want.why, want.by) if one is not None]
+    said = (ended.why, *ended.words)
+    return all(any(glob(one).fullmatch(word) for word in said) for one in asked)
 
 
 def missing_endings(wanted: Sequence[EndsSo], ended: Sequence[Ended]) -> list[tuple[EndsSo, int]]:

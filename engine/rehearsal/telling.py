@@ -34,8 +34,9 @@ def wanted(line: Line, start: int) -> str:
         return NOTHING
     if isinstance(one, EndsSo):
         times = f" {one.times} times" if one.times else ""
+        by = f" by {one.by}" if one.by else ""
         why = f" ({one.why})" if one.why else ""
-        return f"{_at(one.at, start)}{one.rule} {_kind(line)}{times}{why}"
+        return f"{_at(one.at, start)}{one.rule} {_kind(line)}{by}{times}{why}"
     said = f"{one.action} " if one.action else "an action "
     of = f"of {one.rule} " if one.rule else ""
     return f"{_at(one.at, start)}{said}{of}{_params(one.params)}".rstrip()

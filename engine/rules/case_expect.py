@@ -17,7 +17,7 @@ from engine.rules.wording import did_you_mean, shortened, shown
 
 WHERE = "where"
 _ACTION_KEYS = ("at", "rule", "step")
-_ENDING_KEYS = ("rule", "at", "why", "times")
+_ENDING_KEYS = ("rule", "at", "why", "by", "times")
 
 
 def compile_actions(
@@ -36,7 +36,7 @@ def compile_actions(
 
 
 def compile_endings(raw: Any, setting: Setting, times: Times, report: Report) -> tuple[EndsSo, ...]:
-    """Rules, as ids or as `{rule, at, why, times}`."""
+    """Rules, as ids or as `{rule, at, by, why, times}`."""
     listed = isinstance(raw, list)
     items = raw if listed else [raw] if raw is not None else []
     found = [
@@ -64,7 +64,8 @@ def _ending(raw: Any, setting: Setting, times: Times, report: Report) -> EndsSo 
     if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
         report.at("times").error(codes.WRONG_VALUE, f"times is a number, not {shown(count)}")
         count = None
-    return EndsSo(rule, at, shapes.text(raw, "why", report) or None, count)
+    why, by = (shapes.text(raw, key, report) or None for key in ("why", "by"))
+    return EndsSo(rule, at, why, count, by)
 
 
 def _acts(raw: Any, setting: Setting, times: Times, report: Report) -> Acts | None:

@@ -91,7 +91,7 @@ def _event(
             report.at(key).error(codes.WRONG_VALUE, f"{key} is a mapping, not {shown(raw[key])}")
             return None
         parts[key] = raw[key]
-    panel = shapes.text(raw, "panel", report) or panel or NEWEST_PANEL
+    panel = panel_of(raw, report) or panel or NEWEST_PANEL
     raised = moment
     if "raised" in raw:
         found = times.moment(raw["raised"], report.at("raised"), what="raised")
@@ -100,6 +100,14 @@ def _event(
         return _own_event(name, parts.get("data", {}), moment, report)
     body = _body(name, setting, parts, panel, times.start, raised, report)
     return None if body is None else Happens(moment, name, body)
+
+
+def panel_of(raw: Mapping[str, Any], report: Report) -> str:
+    """The panel's version; 2.2 without quotes is a number to YAML."""
+    written = raw.get("panel")
+    if isinstance(written, int | float) and not isinstance(written, bool):
+        return str(written)
+    return shapes.text(raw, "panel", report)
 
 
 def _own_event(name: str, data: Mapping[str, Any], moment: int, report: Report) -> Happens | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.rules import codes, names, shapes
 from engine.rules.case_expect import compile_actions, compile_endings
-from engine.rules.case_given import compile_given
+from engine.rules.case_given import compile_given, panel_of
 from engine.rules.case_mocks import compile_mocks
 from engine.rules.case_terms import Setting, Times, check_rule, read_date
 from engine.rules.cases import ENDINGS, Case, Expected
@@ -44,7 +44,7 @@ def _compile(raw: Any, setting: Setting, report: Report) -> Case | None:
     names.check_keys(raw, _KEYS, report)
     rules = _rules(raw, setting, report)
     times = Times(_start(raw, setting, report), setting.shared.timezone)
-    panel = shapes.text(raw, "panel", report)
+    panel = panel_of(raw, report)
     given = compile_given(raw, setting, times, panel, report)
     until = None
     if raw.get("until") is not None:

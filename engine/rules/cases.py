@@ -84,12 +84,17 @@ class Acts:
 
 @dataclass(frozen=True, slots=True)
 class EndsSo:
-    """A rule of which something is expected to end so. `why` may hold `*`; `times` None is any."""
+    """A rule of which something is expected to end so.
+
+    `why` is the reason, `by` what held it back or called it off; both may hold `*`. `times` None is
+    any number.
+    """
 
     rule: str
     at: int | None = None
     why: str | None = None
     times: int | None = None
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

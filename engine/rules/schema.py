@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.action import Registry
 from engine.rules import holding, ruling, schema_words, shapes
+from engine.rules.cases import ENDINGS
 from engine.rules.connections import kinds_of
 from engine.rules.schema_parameters import schema_of
 from engine.rules.schema_parts import (
@@ -127,14 +128,28 @@ def _digest() -> Schema:
     return mapping(fields, oneOf=[{"required": ["at"]}, {"anyOf": spans}])
 
 
+def _given() -> Schema:
+    fields: dict[str, Schema] = {
+        "at": TEXT,
+        "event": TEXT,
+        "data": {"type": "object"},
+        "meta": {"type": "object"},
+        "raised": TEXT,
+        "panel": either(TEXT, {"type": "number"}),
+        "restart": {},
+        "reload": {"type": "object"},
+    }
+    return mapping(fields, oneOf=[{"required": [one]} for one in ("event", "restart", "reload")])
+
+
 def _test() -> Schema:
     """A story: its own reader says what is wrong inside it."""
     fields: dict[str, Schema] = {
         "name": TEXT,
         "rule": TEXTS,
-        "given": {"type": "array", "items": {"type": "object"}},
-        "until": ref("duration"),
-        "expect": {"type": "object"},
+        "given": {"type": "array", "items": _given()},
+        "until": TEXT,
+        "expect": mapping({"actions": {"type": "array"}, **{key: {} for key in ENDINGS}}),
         "mock": {"type": "object"},
         "start": {},
         "panel": either(TEXT, {"type": "number"}),

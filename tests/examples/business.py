@@ -41,8 +41,14 @@ class Business:
     async def answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
         """Answer a call, as the panel does or as any other service."""
         name = request.target.split("/")[1]
-        body = {"response": {"total": self.devices, "devices": []}} if name == "panel" else {}
-        await reply(self.broken.get(name, 200), json.dumps(body).encode())(request, writer)
+        status = self.broken.get(name, 200)
+        body: dict[str, Any] = {}
+        if name == "panel":
+            body = {"response": {"total": self.devices, "devices": []}}
+        elif name == "ops":
+            said = {"result": {"message_id": 1}} if status == 200 else {"error_code": status}
+            body = {"ok": status == 200, "description": "Bad Request: no", **said}
+        await reply(status, json.dumps(body).encode())(request, writer)
 
     @property
     def mails(self) -> list[tuple[str, str]]:
@@ -64,7 +70,7 @@ class Business:
     @property
     def alerts(self) -> list[str]:
         """What the chat was told, oldest first."""
-        return [json.loads(call.body)["text"] for call in self.calls("/hooks/alerts")]
+        return [json.loads(call.body)["text"] for call in self.calls("/ops/bot")]
 
     def calls(self, path: str) -> list[Request]:
         """The calls of a path, oldest first."""
@@ -101,6 +107,7 @@ async def open_business(folder: Path, **how: Any) -> AsyncIterator[Business]:
 def _connections(mailbox: Mailbox, server: HttpServer) -> dict[str, Any]:
     mail = {"kind": "smtp", "host": "127.0.0.1", "port": mailbox.port, "tls": "none",
             "from": "Example VPN <bot@example.org>", "rate": "10/s"}  # fmt: skip
-    hooks = {"kind": "http", "url": f"{server.url}/hooks", "rate": "20/min"}
+    ops = {"kind": "telegram", "token": "123456789:AAE-a_token_of_a_test", "chat": -1001234567890,
+           "api": f"{server.url}/ops", "rate": "20/min"}  # fmt: skip
     others = {n: {"kind": "http", "url": f"{server.url}/{n}"} for n in ("watch", "crm", "panel")}
-    return {"mail": mail, "hooks": hooks, **others}
+    return {"mail": mail, "ops": ops, **others}

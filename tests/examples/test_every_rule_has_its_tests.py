@@ -12,11 +12,12 @@ from engine.daemon.registry import find_actions
 from engine.rules.loading import load
 from engine.rules.secrets import Secrets
 
+SECRETS = {"RULEWAVE_SECRET_TELEGRAM_TOKEN": "123456789:AAE-a_token_of_a_test"}
 _HERE = Path(__file__)
 
 
 def _rules() -> list[str]:
-    loaded = load(EXAMPLE, actions=find_actions(), secrets=Secrets(None, None, {}))
+    loaded = load(EXAMPLE, actions=find_actions(), secrets=Secrets(None, None, SECRETS))
     assert [str(problem) for problem in loaded.problems] == []
     return [rule.id for rule in loaded.ruleset.rules]
 

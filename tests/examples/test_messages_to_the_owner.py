@@ -13,7 +13,7 @@ from engine.model import State
 pytestmark = pytest.mark.anyio
 
 _LOST, _BACK = "node.connection_lost", "node.connection_restored"
-_DOWN = "fra-1 has been down since 10:00"
+_DOWN = "<b>fra-1</b> has been down since 10:00"
 _FAILED, _IN = "service.login_attempt_failed", "service.login_attempt_success"
 _GUESSED = "Login from 192.0.2.55 after failed ones. Was it you?"
 _BILL = "crm.infra_billing_node_payment_"
@@ -32,7 +32,7 @@ async def test_node_down_is_told_after_five_minutes_and_so_is_its_return(
         await shop.at("20m", _BACK, panel=panel)
         await shop.at("21m", _BACK, panel=panel)  # panels may say it twice
         await shop.bench.until("2d")
-        assert shop.alerts == [_DOWN, "fra-1 is back after 20 minutes"]
+        assert shop.alerts == [_DOWN, "<b>fra-1</b> is back after 20 minutes"]
 
 
 @pytest.mark.parametrize("panel", PANELS)
@@ -64,7 +64,10 @@ async def test_node_down_is_one_story_where_it_is_lost_twice_in_a_row(tmp_path: 
         assert shop.alerts == []
         await shop.at("20m", _BACK)
         await shop.bench.until("2d")
-        assert shop.alerts == ["fra-1 has been down since 10:04", "fra-1 is back after 16 minutes"]
+        assert shop.alerts == [
+            "<b>fra-1</b> has been down since 10:04",
+            "<b>fra-1</b> is back after 16 minutes",
+        ]
 
 
 async def test_node_down_tells_once_that_it_is_back_though_it_was_told_twice_that_it_is_lost(
@@ -75,8 +78,8 @@ async def test_node_down_tells_once_that_it_is_back_though_it_was_told_twice_tha
         await shop.at("10m", _LOST)
         await shop.at("20m", _BACK)
         await shop.bench.until("2d")
-        again = "fra-1 has been down since 10:10"
-        assert shop.alerts == [_DOWN, again, "fra-1 is back after 10 minutes"]
+        again = "<b>fra-1</b> has been down since 10:10"
+        assert shop.alerts == [_DOWN, again, "<b>fra-1</b> is back after 10 minutes"]
 
 
 async def test_node_down_says_nothing_more_of_one_that_was_deleted_meanwhile(
@@ -97,7 +100,7 @@ async def test_node_down_keeps_nodes_apart(tmp_path: Path) -> None:
         await shop.at("1m", _LOST, uuid=other, name="ams-1")
         await shop.at("2m", _BACK)
         await shop.bench.until("2d")
-        assert shop.alerts == ["ams-1 has been down since 10:01"]
+        assert shop.alerts == ["<b>ams-1</b> has been down since 10:01"]
 
 
 async def test_node_down_is_true_also_where_it_is_told_late(tmp_path: Path) -> None:
@@ -138,10 +141,11 @@ async def test_hosting_bill_leaves_out_the_second_reminder(tmp_path: Path) -> No
 async def test_failed_login_is_handed_to_a_program(tmp_path: Path, panel: str) -> None:
     async with open_business(tmp_path) as shop:
         hostile = "$(reboot) %s; rm -rf /"
-        await shop.bench.event(_FAILED, panel=panel, loginAttempt__username=hostile)
+        for minute in range(3):
+            await shop.at(f"{minute}m", _FAILED, panel=panel, loginAttempt__username=hostile)
         await shop.bench.until("1h")
-        run = (await shop.runs("failed-login"))[0]
-        assert run.results["note"]["stdout"] == f"failed login of {hostile} from 192.0.2.55"
+        run, _ = await shop.runs("failed-login")
+        assert run.results["note"]["stdout"] == f"failed logins of {hostile} from 192.0.2.55"
         assert shop.alerts == []
 
 
@@ -162,11 +166,21 @@ async def test_failed_login_is_not_told_of_a_good_one_from_elsewhere_or_much_lat
     tmp_path: Path,
 ) -> None:
     async with open_business(tmp_path) as shop:
-        await shop.bench.event(_FAILED)
-        await shop.at("1m", _IN, loginAttempt__ip="203.0.113.5")
+        for minute in range(3):
+            await shop.at(f"{minute}m", _FAILED)
+        await shop.at("4m", _IN, loginAttempt__ip="203.0.113.5")
         await shop.at("1h", _IN)
         await shop.bench.until("1d")
         assert shop.alerts == []
+
+
+async def test_failed_login_is_nothing_where_it_is_only_one_now_and_then(tmp_path: Path) -> None:
+    async with open_business(tmp_path) as shop:
+        for minute in range(0, 60, 6):
+            await shop.at(f"{minute}m", _FAILED)
+        await shop.at("61m", _IN)
+        await shop.bench.until("1d")
+        assert await shop.runs("failed-login") == []
 
 
 async def test_failed_login_leaves_no_dead_letters_when_robots_try_all_night(

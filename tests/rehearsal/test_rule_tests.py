@@ -29,7 +29,7 @@ def test_the_stories_of_the_language_come_out_as_it_says(tmp_path: Path) -> None
         - {LOST}
         - {{at: 4m, event: node.connection_restored, data: {{name: fra-1}}}}
       until: 10m
-      expect: {{actions: [], cancelled: [node-down]}}
+      expect: {{actions: [], cancelled: [{{rule: node-down, by: node.connection_restored}}]}}
     - name: stays down, told once although the daemon was away
       rule: node-down
       given:
@@ -170,7 +170,7 @@ def test_two_events_given_alike_are_two_events(tmp_path: Path) -> None:
     tests = """
     - name: three at once
       given: [{event: user.created}, {event: user.created}, {event: user.created}]
-      expect: {actions: [{at: 0s, log: {text: three}}], held: [{rule: r, why: threshold, times: 2}]}
+      expect: {actions: [{at: 0s, log: {text: three}}], held: [{rule: r, by: threshold, times: 2}]}
     """
     assert failing(tmp_path, rule, tests) == {}
 
@@ -238,7 +238,7 @@ def test_bodies_are_those_of_the_panel_that_is_wished(tmp_path: Path, panel: str
     rule = "- {id: r, on: user.expires_in_24_hours, do: [{log: {text: '{{ user.trafficLimitBytes }}'}}]}"
     tests = f"""
     - name: t
-      panel: "{panel}"
+      panel: {panel}
       given: [{{event: user.expires_in_24_hours, data: {{trafficLimitBytes: 7}}}}]
       expect: {{actions: [{{log: {{text: 7}}}}]}}
     """

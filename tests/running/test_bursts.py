@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bot_api import TOKEN, bot_api
 from daemon.in_process import Site, body, daemon
 from running.bench import START, Bench, open_bench
 
+from engine.action import Call
 from engine.clock import SECOND
 from engine.queue.jobs import Job
 from engine.queue.worker import LANE_LIMIT
@@ -35,11 +37,21 @@ async def test_a_burst_of_ten_thousand_is_told_whole_and_never_faster_than_the_r
         for number in range(EVENTS):
             await bench.event("user.expired", username=f"user{number}")
         await bench.decide()
+        ats: list[int] = []
+
+        async def calls(_: Any, call: Call) -> dict[str, Any]:
+            await call.irrevocable()
+            ats.append(bench.clock.now())
+            return {}
+
+        bench.tell.script += [calls] * (RULES_OF_BURST * EVENTS)
         while jobs := [job for job in await _hand_full(bench) if job is not None]:
             await asyncio.gather(*(bench.runner.handle(job) for job in jobs))
         told, step = bench.tell.told, -(-60 * SECOND // 7)
         assert len(told) == len({one.text for one in told}) == RULES_OF_BURST * EVENTS
         assert told[-1].at - START >= (len(told) - 1) * step
+        # Seven at the most in any minute, wherever it begins.
+        assert all(late - early >= 60 * SECOND for early, late in zip(ats, ats[7:], strict=False))
         assert await bench.states() == {"succeeded": RULES_OF_BURST * EVENTS}
 
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from http import HTTPStatus
 from typing import Any
 
-_BUSY, _CREATED = 503, 201
+_BUSY, _CREATED, _WELL = 503, 201, 200
+_BOT = re.compile(r"/bot[^/]+/")
+_WRITTEN = {"ok": True, "result": {"message_id": 1}}
+"""What Telegram says to a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +78,10 @@ class FarSide:  # without slots: Python before 3.11.3 stumbles when aiosmtpd loo
             writer.close()
             return
         self.calls.append(call)
-        phrase = "Service Unavailable" if call.status == _BUSY else "Created"
+        body = json.dumps(_WRITTEN if call.status == _WELL else {})
         writer.write(
-            f"HTTP/1.1 {call.status} {phrase}\r\n"
-            "Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
+            f"HTTP/1.1 {call.status} {HTTPStatus(call.status).phrase}\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
         )
         writer.close()
 
@@ -86,7 +92,8 @@ class FarSide:  # without slots: Python before 3.11.3 stumbles when aiosmtpd loo
         headers = {name.lower(): value.strip() for name, _, value in pairs}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         busy = path == self.busy_once and not any(call.path == path for call in self.calls)
-        status = _BUSY if busy else _CREATED
+        status = _WELL if _BOT.search(path) else _BUSY if busy else _CREATED
+        path = _BOT.sub("/bot…/", path)
         key = headers.get("idempotency-key", "")
         return HttpCall(method, path, key, body.decode("utf-8", "replace"), status)
 

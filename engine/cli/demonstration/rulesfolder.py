@@ -52,4 +52,7 @@ def _led_here(name: str, raw: Mapping[str, Any], smtp_port: int, http_port: int)
     kept = {key: raw[key] for key in ("kind", "from") if key in raw}
     if raw["kind"] == "smtp":
         return kept | {"host": "127.0.0.1", "port": smtp_port, "tls": "none"}
+    if raw["kind"] == "telegram":
+        bot = {"token": raw["token"], "chat": raw["chat"], "rate": "100/s"}
+        return kept | bot | {"api": f"http://127.0.0.1:{http_port}/{name}"}
     return kept | {"url": f"http://127.0.0.1:{http_port}/{name}"}
