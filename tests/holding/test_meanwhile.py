@@ -242,7 +242,8 @@ async def test_a_digest_that_was_cancelled_makes_no_gap(tmp_path: Path) -> None:
 
 async def test_what_is_dropped_at_night_lets_the_older_story_go_on(tmp_path: Path) -> None:
     keys = 'concurrency: restart\nquiet: {between: "22:00-07:00", timezone: UTC, then: drop}'
-    do = 'do: [{after: 1d, tell: {text: "{{ user.key }}"}}]'
+    now = "{tell: {text: now}, when: user.tag == 'NO'}"
+    do = f'do: [{now}, {{after: 1d, tell: {{text: "{{{{ user.key }}}}"}}}}]'
     story = await happens(tmp_path, rule(keys, do=do), ["0m", "14h"])
     assert story.held == ["", "quiet"]
     assert [when for when, _ in story.told] == ["1440m"]
