@@ -72,9 +72,9 @@ def window(rule: str, key: str, *, shadow: bool) -> Op[Window | None]:
     gathers = state == State.PENDING and row["reason"] == Reason.DIGEST
     # One that is not there any more ended so long ago that it is forgotten.
     lost = state in {State.CANCELLED, State.EXPIRED}
-    return Window(
-        row["run"], row["due"], row["count"], open=shadow or gathers, sent=shadow or not lost
-    )
+    # A person may have sent it before it was due; other tries, or the night, only make it later.
+    due = min(row["due"], row["due"] if row["went"] is None else row["went"])
+    return Window(row["run"], due, row["count"], open=shadow or gathers, sent=shadow or not lost)
 
 
 def set_window(rule: str, key: str, window: Window, until: int) -> Op[None]:

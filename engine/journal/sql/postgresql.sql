@@ -419,7 +419,7 @@ FROM runs
 WHERE runs.state in ('pending', 'queued', 'running', 'on hold') AND runs.rule = $1 AND runs.key = $2 AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%') ORDER BY runs.seq
 
 -- name: window (rule, key)
-SELECT windows.run, windows.due, windows.count, runs.state, runs.reason 
+SELECT windows.run, windows.due, windows.count, runs.state, runs.reason, runs.due AS went 
 FROM windows LEFT OUTER JOIN runs ON runs.id = windows.run 
 WHERE windows.rule = $1 AND windows.key = $2
 

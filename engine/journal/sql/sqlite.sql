@@ -419,7 +419,7 @@ FROM runs INDEXED BY runs_open
 WHERE runs.state in ('pending', 'queued', 'running', 'on hold') AND runs.rule = :of AND runs."key" = :about AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%') ORDER BY runs.seq
 
 -- name: window (rule, key)
-SELECT windows.run, windows.due, windows.count, runs.state, runs.reason 
+SELECT windows.run, windows.due, windows.count, runs.state, runs.reason, runs.due AS went 
 FROM windows LEFT OUTER JOIN runs ON runs.id = windows.run 
 WHERE windows.rule = :rule AND windows."key" = :key
 
