@@ -84,7 +84,7 @@ def rule_node(line: Shown) -> Node:
 def held_why(line: Shown) -> str:
     """Why a match is held back, and until when."""
     held = line["held"]
-    until = f", until {held['until']}" if held["until"] else ""
+    until = f", until {held['until']}" if held["until"] and held["by"] != "quiet" else ""
     return str(line["why"]) + until + (f" ({held['run']})" if held["run"] else "")
 
 

@@ -44,6 +44,8 @@ NEVER_STORED = "R038"
 NAME_AS_SENT = "R039"
 UNKNOWN_STEP = "R040"
 NOT_INSTALLED = "R041"
+NO_BRACES = "R042"
+NEVER_REACHED = "R043"
 TEST_FAILED = "R044"
 BAD_TEST = "R045"
 NEVER_TRUE = "R046"
@@ -93,6 +95,8 @@ CODES: Mapping[str, str] = {
     NAME_AS_SENT: "`event` keeps the name that was sent, and this event has others (a warning)",
     UNKNOWN_STEP: "no earlier step of the rule has this id (a warning)",
     NOT_INSTALLED: "an action needs a package that is not installed",
+    NO_BRACES: "a text that looks like the name of a value, without {{ }} (a warning)",
+    NEVER_REACHED: "steps below a stop that always stops (a warning)",
     TEST_FAILED: "a test under `tests:` fails, and holds back the rules that it is about",
     BAD_TEST: "a test names what is not there, or asks for what can't be",
     NEVER_TRUE: "a condition, or a part of one, that no event can make true (a warning)",

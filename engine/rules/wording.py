@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -21,6 +22,8 @@ def shown(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict | list):
+        return shortened(json.dumps(value, ensure_ascii=False, default=str))
     return shortened(f'"{value}"' if isinstance(value, str) else str(value))
 
 
