@@ -8,11 +8,11 @@ from typing import Any
 from jinja2 import TemplateError, nodes
 
 from engine.rules.expressions import Path
+from engine.rules.guarding import SIZED
 from engine.rules.lint_expressions import lint_compared_event
 from engine.rules.lint_facts import NONE, Paths
 from engine.rules.lint_never import lint_value
 from engine.rules.lint_scope import Facts, How, Scope
-from engine.rules.sandbox import SIZED
 from engine.rules.templates import parsed
 
 _DEFAULTS = {"default", "d"}

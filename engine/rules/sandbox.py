@@ -5,37 +5,32 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, wraps
-from typing import Any, cast
+from typing import Any
 
 from jinja2 import StrictUndefined, Undefined, UndefinedError, nodes, pass_context
 from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.visitor import NodeTransformer
 
 from engine.errors import CouldNotEvaluate
 from engine.rules.arguments import check_arguments, check_operands
 from engine.rules.expressions import ALL_FUNCTIONS
 from engine.rules.filters import FILTERS, default
 from engine.rules.functions import Function
+from engine.rules.guarding import CHARGED, GIVEN, PACED, SIZED, Guarding
 from engine.rules.limits import charge, check_plain, check_time, drawn, paced, sized, weight
 from engine.rules.wording import did_you_mean
 
 # Regular expressions that take for ever on some texts.
 _LEFT_OUT = frozenset({"urlize"})
 _SEPARATORS = (",", ";", "<", ">", '"', "\\")
-_GIVEN = "~"
 # Telegram takes any of these after a backslash as itself, wherever it stands.
 _MARKDOWN = re.compile(r"[_*\[\]()~`>#+\-=|{}.!\\]")
-_PACED = "~paced"
-SIZED = "~sized"
-"""What stands around whatever a template makes, and changes nothing."""
-_CHARGED = "~charged"
 # These take all items at once, and some make something of each.
 _WHOLE = frozenset(
     {"batch", "groupby", "last", "list", "max", "min", "reverse", "slice", "sort", "sum", "unique"}
 )
 # These give back a part of what they get, and make nothing.
-_PARTS = frozenset({"first", "last", "min", "max", "random", "attr", _GIVEN})
+_PARTS = frozenset({"first", "last", "min", "max", "random", "attr", GIVEN})
 
 
 class NullError(UndefinedError):
@@ -86,54 +81,6 @@ class _Context(Context):
         return _null(key) if value is None else value
 
 
-class _Guarding(NodeTransformer):
-    """Puts filters of our own around what could turn a null into the text None, or become huge."""
-
-    def __init__(self) -> None:
-        self._loops = 0
-
-    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802  # the library's naming
-        self._loops += 1
-        self.generic_visit(node)
-        self._loops -= 1
-        node.iter = _through(_PACED, cast("nodes.Expr", node.iter))
-        return node
-
-    def visit_Output(self, node: nodes.Output) -> nodes.Node:  # noqa: N802  # the library's naming
-        self.generic_visit(node)
-        fixed = sum(len(one.data) for one in node.nodes if isinstance(one, nodes.TemplateData))
-        if fixed and self._loops:
-            node.nodes.append(_through(_CHARGED, nodes.Const(fixed, lineno=node.lineno)))
-        return node
-
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802  # the library's naming
-        self.generic_visit(node)
-        node.nodes = [_through(_GIVEN, side) for side in node.nodes]
-        return _through(SIZED, node)
-
-    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802  # the library's naming
-        self.generic_visit(node)
-        return _through(SIZED, node) if isinstance(node.arg, nodes.Slice) else node
-
-    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802  # the library's naming
-        self.generic_visit(node)
-        return _through(SIZED, node) if node.ctx == "load" else node
-
-    def visit_List(self, node: nodes.List) -> nodes.Node:  # noqa: N802  # the library's naming
-        self.generic_visit(node)
-        return _through(SIZED, node)
-
-    def visit_Dict(self, node: nodes.Dict) -> nodes.Node:  # noqa: N802  # the library's naming
-        self.generic_visit(node)
-        return _through(SIZED, node)
-
-
-def _through(name: str, node: nodes.Expr) -> nodes.Filter:
-    through = nodes.Filter(node, name, [], [], None, None)
-    through.set_lineno(node.lineno)
-    return through
-
-
 class RuleEnvironment(ImmutableSandboxedEnvironment):
     """Keys win over methods; null and unknown names are errors; sizes are capped."""
 
@@ -151,10 +98,10 @@ class RuleEnvironment(ImmutableSandboxedEnvironment):
             else _finalize,
             keep_trailing_newline=True,
         )
-        own = {**FILTERS, _GIVEN: lambda value: value, _PACED: paced, SIZED: sized}
+        own = {**FILTERS, GIVEN: lambda value: value, PACED: paced, SIZED: sized}
         known = {name: call for name, call in self.filters.items() if name not in _LEFT_OUT}
         self.filters = {name: _guarded(name, call) for name, call in (known | own).items()}
-        self.filters |= {"default": _clocked(default), "d": _clocked(default), _CHARGED: _charged}
+        self.filters |= {"default": _clocked(default), "d": _clocked(default), CHARGED: _charged}
         known_tests: Mapping[str, Any] = self.tests
         self.tests = {name: _clocked(call) for name, call in known_tests.items()} | {
             **{name: _guarded(name, known_tests[name]) for name in ("lower", "upper")},
@@ -203,7 +150,7 @@ class RuleEnvironment(ImmutableSandboxedEnvironment):
         return sized(super().call(__context, __obj, *args, **kwargs))
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        tree: nodes.Template = _Guarding().visit(super()._parse(source, name, filename))
+        tree: nodes.Template = Guarding().visit(super()._parse(source, name, filename))
         return tree
 
 
