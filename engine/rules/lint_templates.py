@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import TemplateError, nodes
 
 from engine.rules.expressions import Path
+from engine.rules.guarding import SIZED
 from engine.rules.lint_expressions import lint_compared_event
 from engine.rules.lint_facts import NONE, Paths
 from engine.rules.lint_never import lint_value
@@ -95,7 +96,7 @@ class _Reader:
 
     def _filter(self, node: nodes.Filter, facts: Facts, needed: bool) -> None:
         if node.node is not None:
-            self.use(node.node, facts, needed=node.name not in _DEFAULTS)
+            self.use(node.node, facts, needed=node.name not in {*_DEFAULTS, SIZED})
         for one in (*node.args, *(pair.value for pair in node.kwargs)):
             self.use(one, facts, needed=needed)
 
@@ -199,7 +200,9 @@ def _texts(sides: Iterable[nodes.Node]) -> list[str]:
     """The texts that are written out, also in a list, which Jinja may have made one constant."""
     values: list[Any] = []
     for side in sides:
-        if isinstance(side, nodes.List | nodes.Tuple):
+        if isinstance(side, nodes.Filter) and side.name == SIZED and side.node is not None:
+            values += _texts([side.node])
+        elif isinstance(side, nodes.List | nodes.Tuple):
             values += _texts(side.items)
         elif isinstance(side, nodes.Const):
             values += side.value if isinstance(side.value, list | tuple) else [side.value]

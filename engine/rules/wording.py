@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 SHORT = 80
+_MOST_CHOICES = 1000
 
 
 def shortened(text: str, limit: int = SHORT) -> str:
@@ -29,7 +30,11 @@ def shown(value: Any) -> str:
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """`did you mean "method"?`, or what there is to choose from, or nothing."""
+    if len(word) > SHORT:
+        return ""
     known = {choice.lower(): choice for choice in choices}
+    if len(known) > _MOST_CHOICES:
+        return ""
     close = get_close_matches(word.lower(), sorted(known), n=1)
     if close:
         return f'did you mean "{known[close[0]]}"?'
