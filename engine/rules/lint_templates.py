@@ -12,6 +12,7 @@ from engine.rules.lint_expressions import lint_compared_event
 from engine.rules.lint_facts import NONE, Paths
 from engine.rules.lint_never import lint_value
 from engine.rules.lint_scope import Facts, How, Scope
+from engine.rules.lint_several import TOLD_APART, asks_which
 from engine.rules.templates import parsed
 
 _DEFAULTS = {"default", "d"}
@@ -92,6 +93,8 @@ class _Reader:
             found = self.scope.follow(path, how)
             if found.nulls and demanded:
                 self.scope.null_in_text(found)
+            elif demanded:
+                self.scope.not_on_all(found, facts, "a text", "ask for it with when: {}")
 
     def _filter(self, node: nodes.Filter, facts: Facts, needed: bool) -> None:
         if node.node is not None:
@@ -175,7 +178,10 @@ class _Reader:
         self._own |= {name.name for name in _names(node.target)}
 
     def _with(self, facts: Facts, test: nodes.Node, *, truth: bool) -> Facts:
-        return facts | self.scope.given(_facts(test, truth=truth))
+        told = asks_which(filter(None, map(_path, test.find_all(nodes.Name))))
+        if not truth or _path(test)[:1] == TOLD_APART:
+            told = frozenset({TOLD_APART})  # often one way is for the one event, one for the other
+        return facts | told | self.scope.given(_facts(test, truth=truth))
 
 
 def _names(target: nodes.Node) -> list[nodes.Name]:
