@@ -12,7 +12,7 @@ from engine.rules.lint_expressions import lint_condition, lint_expression
 from engine.rules.lint_facts import facts_of
 from engine.rules.lint_never import lasting, lint_never, ways_of
 from engine.rules.lint_scope import NOTHING_KNOWN, Facts, How, Scope
-from engine.rules.lint_several import TOLD_APART, kinds_of, tells_apart
+from engine.rules.lint_several import TOLD, kinds_of, tells_apart
 from engine.rules.lint_templates import lint_template, paths_in
 from engine.rules.model import (
     ActionStep,
@@ -87,7 +87,7 @@ class _RuleLint:
             if isinstance(raw, list):
                 self.step(step, raw[number], report.at(number), facts)
             if any(isinstance(one, StopStep) for one in walk([step])):
-                facts |= {TOLD_APART}  # it may have been for the events that lack something
+                facts |= TOLD  # it may have been for the events that lack something
 
     def step(self, step: Step, raw: Mapping[str, Any], report: Report, facts: Facts) -> None:
         """One step, with what is known where it runs."""
@@ -127,7 +127,7 @@ class _RuleLint:
                 lint_never(branch.when, asked, lasting(ways_of(self.of.when, asked)))
             key = "do" if "do" in way else "else"
             self.steps(branch.do, way.get(key), at.at(key), inner)
-            facts |= {TOLD_APART}  # the other ways are for what this one is not for
+            facts |= TOLD  # the other ways are for what this one is not for
 
     def _for_each(
         self, step: ForEachStep, raw: Mapping[str, Any], report: Report, facts: Facts

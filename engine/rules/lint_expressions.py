@@ -12,7 +12,7 @@ from engine.rules.expressions import Expression, Node, Path, path_of
 from engine.rules.lint_facts import facts, facts_of
 from engine.rules.lint_never import lint_value
 from engine.rules.lint_scope import How, Reading, Scope
-from engine.rules.lint_several import TOLD_APART, asks_which
+from engine.rules.lint_several import TOLD, asks_for_nothing, asks_which, tells_apart
 from engine.rules.patterns import is_known, unknown_event
 from engine.rules.wording import shown
 from engine.sources import outlook
@@ -54,7 +54,10 @@ def _lint_join(condition: Condition, raw: Any, scope: Scope, how: How) -> None:
     report = scope.report if listed else scope.report.at(condition.kind)
     written = raw if listed else raw[condition.kind]
     truth = condition.kind == "all"
-    known = [scope.given(facts_of(part, truth=truth)) for part in condition.parts]
+    known = [
+        scope.given(facts_of(part, truth=truth)) | (tells_apart(part) if truth else TOLD)
+        for part in condition.parts
+    ]
     for number, part in enumerate(condition.parts):
         others = how.facts.union(*known[:number], *known[number + 1 :])
         inner = replace(how, facts=others)
@@ -180,12 +183,13 @@ class _Reader:
         for one, other in ((left, right), (right, left)):
             inner = self._knowing(how, other, truth=False)
             # Often one side is for the one event, and one for the other.
-            facts = inner.facts | {TOLD_APART}
+            facts = inner.facts | TOLD
             self.read(one, at, replace(inner, facts=facts, lenient=True))
         return Reading(ANYTHING)
 
     def _knowing(self, how: How, other: Node, *, truth: bool) -> How:
-        return replace(how, facts=how.facts | self.scope.given(facts(other, truth=truth)))
+        known = self.scope.given(facts(other, truth=truth)) | asks_for_nothing(other)
+        return replace(how, facts=how.facts | known)
 
     def _not(self, node: Node, at: Reading, how: How) -> Reading:
         self.read(node["children"][0], at, replace(how, negated=not how.negated))

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from engine.rules.conditions import Condition
-from engine.rules.expressions import Path
+from engine.rules.expressions import Node, Path
 from engine.sources import outlook
 from engine.sources.contract import ANYTHING, Shape
 
 TOLD_APART: Path = ("event",)
 """As a fact: it is asked which event came, so that nobody knows which of them are left."""
+TOLD = frozenset({TOLD_APART})
 NOT_TOLD: frozenset[Path] = frozenset()
 NOTHING: tuple[Path, str] = (), ""
 _TELLS = ("event", "scope")
@@ -80,14 +81,25 @@ def _lacks(names: Shape, path: Path) -> bool:
 
 
 def tells_apart(condition: Condition | None) -> frozenset[Path]:
-    """The fact that a condition asks which event came, where it does."""
+    """The fact that a condition may ask which event came, where it may."""
     if condition is None:
         return NOT_TOLD
     if condition.expression is not None:
-        return asks_which(condition.expression.paths)
+        expression = condition.expression
+        return asks_which(expression.paths) | asks_for_nothing(expression.tree)
+    if condition.kind == "not":
+        return TOLD
     return NOT_TOLD.union(*map(tells_apart, condition.parts))
 
 
 def asks_which(paths: Iterable[Path]) -> frozenset[Path]:
     """The fact that these paths tell which event came, where one of them does."""
-    return frozenset({TOLD_APART}) if any(path[0] in _TELLS for path in paths) else NOT_TOLD
+    return TOLD if any(path[0] in _TELLS for path in paths) else NOT_TOLD
+
+
+def asks_for_nothing(node: Node) -> frozenset[Path]:
+    """The fact that an expression may ask for what is not there, and so for the other events."""
+    null = node["type"] == "literal" and node["value"] is None
+    if null or node["type"] == "not_expression":
+        return TOLD
+    return NOT_TOLD.union(*map(asks_for_nothing, node["children"]))
