@@ -57,7 +57,7 @@ def number(least: int, most: int) -> Schema:
 def optional(shape: Schema) -> Schema:
     """The same, or no value at all: such a key is as good as none."""
     kind = shape.get("type")
-    if isinstance(kind, str) and not shape.keys() & {"enum", "oneOf"}:
+    if isinstance(kind, str) and not shape.keys() & {"enum", "oneOf", "not"}:
         return {**shape, "type": [kind, "null"]}
     if "anyOf" in shape:
         return {**shape, "anyOf": [*shape["anyOf"], NOTHING]}
