@@ -308,7 +308,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """A run of the same rule and key that has not ended; `steps`: it is no follow-up."""
+    """A run of the same rule and key that has not ended; `steps`: no follow-up, and not on hold."""
 
     run: str
     steps: bool

@@ -152,8 +152,10 @@ def _next_due(digest: Digest, last: Window | None, now: int) -> int:
         from engine.calendar import next_cron
 
         return next_cron(digest.at, digest.timezone, now) or now
-    since = last.due if last is not None and last.sent else None
-    return max(now + digest.wait, now if since is None else since + digest.every)
+    if last is None:
+        return now + digest.wait
+    # One that was not sent was to keep its distance from the one before it.
+    return max(now + digest.wait, last.due + digest.every if last.sent else last.due)
 
 
 def _concurrency(match: _Match) -> Ruling:

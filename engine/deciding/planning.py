@@ -192,14 +192,16 @@ def plan_anew(run: Run, rule: Rule, step: AfterStep, context: Context) -> Planne
     waits for nothing more.
     """
     if run.met:
-        return PlannedRun(replace(run, version=rule.version, lane=lane_of(step.do, 0)))
+        going = replace(run, version=rule.version, lane=lane_of(step.do, 0))
+        return PlannedRun(replace(going, expires=_expires(rule, run.due)))
     try:
         due = _due(step, context, run.created)
     except CouldNotEvaluate:
         due = run.due
     moved = replace(
-        run, version=rule.version, due=due, lane=_lane(step), watched=bool(step.watched_for)
-    )
+        run, version=rule.version, due=due, lane=_lane(step), watched=bool(step.watched_for),
+        expires=_expires(rule, due),
+    )  # fmt: skip
     return PlannedRun(moved, _watches(step, rule.per, run.key))
 
 

@@ -69,6 +69,7 @@ AFTER_FAILURES: dict[str, Any] = {
         ended=null(),
         cancelled_by=null(),
         dropped=null(),
+        expires=null(),  # a person wants it, however late
     )
     .returning(runs.c.id),
     "undecide": update(events)

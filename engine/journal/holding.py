@@ -39,7 +39,8 @@ def places(rule: str, key: str, after: int) -> Op[tuple[Place, ...]]:
 
 
 def take_place(rule: str, key: str, place: Place, *, event: int, until: int) -> Op[None]:
-    """Give out a place for the match of the event numbered `event`."""
+    """Give out a place for the match of the event numbered `event`; those given back are forgotten."""
+    yield from ask("drop_given_back", of=rule, about=key)
     yield from ask(
         "take_place",
         run=place.run, event=event, rule=rule, key=key, at=place.at, until=until,
@@ -56,7 +57,7 @@ def under_way(rule: str, key: str) -> Op[tuple[UnderWay, ...]]:
     """The runs of a key that have not ended, except those that tell of failures, and digests."""
     rows = yield from ask("open_of_key", of=rule, about=key)
     return tuple(
-        UnderWay(row["id"], steps=row["path"] == "")
+        UnderWay(row["id"], steps=row["path"] == "" and row["state"] != State.ON_HOLD)
         for row in rows
         if row["reason"] != Reason.DIGEST
     )
@@ -71,9 +72,9 @@ def window(rule: str, key: str, *, shadow: bool) -> Op[Window | None]:
     gathers = state == State.PENDING and row["reason"] == Reason.DIGEST
     # One that is not there any more ended so long ago that it is forgotten.
     lost = state in {State.CANCELLED, State.EXPIRED}
-    return Window(
-        row["run"], row["due"], row["count"], open=shadow or gathers, sent=shadow or not lost
-    )
+    # A person may have sent it before it was due; other tries, or the night, only make it later.
+    due = min(row["due"], row["due"] if row["went"] is None else row["went"])
+    return Window(row["run"], due, row["count"], open=shadow or gathers, sent=shadow or not lost)
 
 
 def set_window(rule: str, key: str, window: Window, until: int) -> Op[None]:

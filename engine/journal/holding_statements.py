@@ -23,7 +23,7 @@ from sqlalchemy import (
 # Its ON CONFLICT compiles for SQLite too; the other way round it does not.
 from sqlalchemy.dialects.postgresql import insert
 
-from engine.journal.tables import counts, gathered, places, runs, windows
+from engine.journal.tables import counts, events, gathered, places, runs, windows
 
 p = bindparam
 _ONE: ColumnClause[int] = literal_column("1")
@@ -37,6 +37,10 @@ _tells_of_failure = or_(
     runs.c.path.like(literal_column("'on_failure:%'")),
 )
 
+# Asked once for a whole statement: to look per run would be a backlog's length for each.
+oldest_undecided = (
+    select(func.min(events.c.stored)).where(events.c.decided.is_(None)).scalar_subquery()
+)
 _same = gathered.alias("same")
 _story = runs.alias("story")
 _other = runs.alias("other")
@@ -46,6 +50,7 @@ _first = exists().where(
     _other.c.key == runs.c.key,
     text("other.state in ('pending', 'queued', 'running', 'on hold')"),
     _other.c.path == _NOTHING,
+    _other.c.state != literal_column("'on hold'"),  # nobody waits for what waits for a person
     _other.c.id != runs.c.id,
     or_(
         _other.c.reason.is_(None),
@@ -77,8 +82,24 @@ HOLDING: dict[str, Any] = {
     "take_place": insert(places)
     .values({c: p(c) for c in ("run", "event", "rule", "key", "at", "until", "attempted")})
     .on_conflict_do_nothing(),
+    # A dead letter may be replayed, and then its place counts again.
+    "drop_given_back": delete(places).where(
+        places.c.rule == p("of"),
+        places.c.key == p("about"),
+        places.c.attempted == literal_column("0"),
+        ~exists().where(
+            _story.c.id == places.c.run,
+            runs.c.origin_seq == _story.c.origin_seq,
+            runs.c.rule == _story.c.rule,
+            runs.c.generation == _story.c.generation,
+            or_(_open, runs.c.state == literal_column("'dead'")),
+            ~_tells_of_failure,
+        ),
+    ),
     "attempted": update(places).where(places.c.run == p("story")).values(attempted=_ONE),
+    # However many runs the rule has made.
     "open_of_story": select(runs.c.id)
+    .with_hint(runs, "INDEXED BY runs_origin", "sqlite")
     .join(
         _story,
         and_(
@@ -89,11 +110,18 @@ HOLDING: dict[str, Any] = {
     )
     .where(_story.c.id == p("story"), _open, ~_tells_of_failure)
     .order_by(runs.c.seq),
-    "open_of_key": select(runs.c.id, runs.c.path, runs.c.reason)
+    "open_of_key": select(runs.c.id, runs.c.path, runs.c.state, runs.c.reason)
     .with_hint(runs, "INDEXED BY runs_open", "sqlite")
     .where(_open, runs.c.rule == p("of"), runs.c.key == p("about"), ~_tells_of_failure)
     .order_by(runs.c.seq),
-    "window": select(windows.c.run, windows.c.due, windows.c.count, runs.c.state, runs.c.reason)
+    "window": select(
+        windows.c.run,
+        windows.c.due,
+        windows.c.count,
+        runs.c.state,
+        runs.c.reason,
+        runs.c.due.label("went"),
+    )
     .select_from(windows.outerjoin(runs, runs.c.id == windows.c.run))
     .where(windows.c.rule == p("rule"), windows.c.key == p("key")),
     "set_window": insert(windows)
@@ -114,11 +142,13 @@ HOLDING: dict[str, Any] = {
     .where(runs.c.id == p("of_run"), runs.c.state == _PENDING)
     .values(due=p("moment"), expires=p("expires"))
     .returning(runs.c.id),
+    # What was stored before one is due belongs into it: it gathers until that is decided.
     "due_windows": select(runs)
     .with_hint(runs, "INDEXED BY runs_due", "sqlite")
     .where(
         text("runs.state = 'pending'"),
         runs.c.due <= p("now"),
+        runs.c.due < func.coalesce(oldest_undecided, p("now") + _ONE),
         runs.c.reason == literal_column("'digest'"),
     )
     .order_by(runs.c.due),
@@ -152,6 +182,7 @@ HOLDING: dict[str, Any] = {
             runs.c.origin_seq
             == select(func.min(_same.c.event))
             .where(_same.c.run == gathered.c.run)
+            .correlate(gathered)
             .scalar_subquery()
         )
     ),

@@ -79,7 +79,7 @@ def rebind(run: Run, watches: Iterable[Watch]) -> Op[bool]:
     rows = yield from ask(
         "rebind_run",
         run=run.id, version=run.version, due=run.due, lane=run.lane, watched=int(run.watched),
-        met=int(run.met), arrived=run.arrived, message=run.message,
+        met=int(run.met), arrived=run.arrived, message=run.message, expires=run.expires,
     )  # fmt: skip
     if rows:
         yield from ask("drop_watches", run=run.id)

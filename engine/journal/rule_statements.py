@@ -24,7 +24,8 @@ from sqlalchemy import (
 # Its ON CONFLICT compiles for SQLite too; the other way round it does not.
 from sqlalchemy.dialects.postgresql import insert
 
-from engine.journal.tables import clocks, in_force, rulesets, runs, versions
+from engine.journal.tables import clocks, gathered, in_force, rulesets, runs, versions
+from engine.model import NEVER
 
 p = bindparam
 _ONE: ColumnClause[int] = literal_column("1")
@@ -40,7 +41,7 @@ _followup = (
 )
 # A rule's own runs that are held back are still to come as well.
 _held_back = (runs.c.path == literal_column("''")) & runs.c.reason.in_(
-    [literal_column("'digest'"), literal_column("'quiet'")]
+    [literal_column("'digest'"), literal_column("'quiet'"), literal_column("'concurrency'")]
 )
 _of_rule = runs.c.rule == p("of")
 _away = runs.c.reason.in_(
@@ -48,6 +49,10 @@ _away = runs.c.reason.in_(
 )
 _resting = (runs.c.state == _ON_HOLD) & _away
 
+
+# What they are again when their rule is back: behind another run, or a digest yet to go out.
+_behind = runs.c.due == literal_column(str(NEVER))
+_is_digest = (runs.c.path == literal_column("''")) & exists().where(gathered.c.run == runs.c.id)
 
 # However many wait of other rules, and whatever the history of this one.
 _BY_RULE = (runs, "INDEXED BY runs_later", "sqlite")
@@ -80,7 +85,7 @@ _heir_has_it = exists().where(
     _theirs.c.generation == runs.c.generation,
 )
 _WAKES: dict[str, Any] = {"reason": null(), "message": null(), "released": _ONE, "delayed": _ONE}
-_not_before_now = case((runs.c.due < p("now"), p("now")), else_=runs.c.due)
+_not_before_now = case((or_(runs.c.due < p("now"), _behind), p("now")), else_=runs.c.due)
 
 _VERSIONS: dict[str, Any] = {
     "add_version": insert(versions)
@@ -128,7 +133,7 @@ _LATER: dict[str, Any] = {
         func.sum(case((runs.c.due <= p("now"), _ONE), else_=_ZERO)).label("overdue"),
     )
     .with_hint(*_BY_RULE)
-    .where(_later, _of_rule, _followup)
+    .where(_later, _of_rule, or_(_followup, _held_back, runs.c.state == _ON_HOLD))
     .group_by(runs.c.version, runs.c.path, runs.c.state, runs.c.reason),
     "rules_on_hold": select(runs.c.rule).where(runs.c.state == _ON_HOLD).distinct(),
     "hold_later": _bite(
@@ -144,7 +149,11 @@ _LATER: dict[str, Any] = {
         runs.c.due > p("now"),
         by=_BY_STATE,
         state=_PENDING,
-        reason=null(),
+        reason=case(
+            (_behind, literal_column("'concurrency'")),
+            (_is_digest, literal_column("'digest'")),
+            else_=null(),
+        ),
         message=null(),
     ),
     "mark_overdue": _bite(
@@ -186,7 +195,12 @@ _LATER: dict[str, Any] = {
         runs.c.cursor == _ZERO,
         or_(runs.c.reason.is_(None), runs.c.reason != literal_column("'target_paused'")),
     )
-    .values({c: p(c) for c in ("version", "due", "lane", "watched", "met", "arrived", "message")})
+    .values(
+        {
+            c: p(c)
+            for c in ("version", "due", "lane", "watched", "met", "arrived", "message", "expires")
+        }
+    )
     .returning(runs.c.id),
     "hold_run": update(runs)
     .where(runs.c.id == p("run"), runs.c.state == _PENDING, runs.c.released == _ZERO)

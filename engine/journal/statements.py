@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from engine.journal.copy_statements import OF_COPIES
 from engine.journal.failure_statements import AFTER_FAILURES, wanted
-from engine.journal.holding_statements import HOLDING
+from engine.journal.holding_statements import HOLDING, oldest_undecided
 from engine.journal.recorded_statements import RECORDED
 from engine.journal.replay_statements import REPLAYS
 from engine.journal.rule_statements import RULES
@@ -60,12 +60,6 @@ _EVENT = (
 )
 _open = runs.c.state.in_([literal_column(f"'{state}'") for state in OPEN_STATES])
 _waiting = runs.c.state.in_([literal_column(f"'{s}'") for s in ("pending", "queued", "on hold")])
-
-
-# Asked once for a whole statement: to look per run would be a backlog's length for each.
-_oldest_undecided = (
-    select(func.min(events.c.stored)).where(events.c.decided.is_(None)).scalar_subquery()
-)
 
 
 # What rules raise themselves tells nothing of how their subject stands.
@@ -168,7 +162,7 @@ _RUNS: dict[str, Any] = {
         runs.c.due <= p("now"),
         or_(
             runs.c.watched == literal_column("0"),
-            runs.c.due < func.coalesce(_oldest_undecided, p("now") + _ONE),
+            runs.c.due < func.coalesce(oldest_undecided, p("now") + _ONE),
         ),
     )
     .order_by(runs.c.due)

@@ -46,7 +46,7 @@ class Admitting:
 
 def _admit(run: Run, rule: Rule, now: int) -> Op[list[Run]]:
     """The runs that changed."""
-    others = yield from holding.under_way(rule.id, run.key)
+    others = yield from holding.under_way(run.rule, run.key)  # it may have been renamed
     ruling = admit(rule, others)
     if ruling.held is None:
         changed = []

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from engine.deciding.planning import handed_over
+from engine.deciding.rulebook import tells_of_failure
 from engine.journal import runs
 from engine.journal.operations import Op
 from engine.model import OPEN_STATES, DueRun, PlannedRun, Reason, Run, State
@@ -45,7 +46,7 @@ def record(change: Change, enqueue: Enqueue, now: int) -> Op[list[Run]]:
         yield from _end_step(change.before.id, change.ended, now)
     if not (yield from runs.save(change.before, after)):
         return []
-    children = [] if after.state is State.CANCELLED else change.children
+    children = _wanted(change.children, after, known)
     fresh = yield from runs.add(
         replace(child, run=handed_over(_of_same_name(child.run, known), now)) for child in children
     )
@@ -67,6 +68,17 @@ def hand_over(enqueue: Enqueue, now: int, most: int) -> Op[int]:
     due = yield from runs.take_due(now, most)
     yield from enqueue(due)
     return len(due)
+
+
+def _wanted(children: Sequence[PlannedRun], after: Run, known: Run | None) -> Sequence[PlannedRun]:
+    """What was called off in its last try makes no follow-ups, however that ended."""
+    by = known.cancelled_by if known else None
+    anew = known is not None and known.reason == Reason.STARTED_ANEW
+    # A follow-up that an event cancels after it began goes on.
+    called_off = by is not None and (by == runs.PERSON or anew or not after.path)
+    if after.state is not State.CANCELLED and not called_off:
+        return children
+    return [child for child in children if tells_of_failure(child.run.path)]
 
 
 def _of_same_name(child: Run, parent: Run | None) -> Run:

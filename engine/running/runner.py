@@ -12,24 +12,22 @@ import structlog
 
 from engine.action import Action, Call, Connection, Params, Registry
 from engine.clock import SECOND, Clock
-from engine.deciding.context import base_context, digest_context, rule_context
 from engine.deciding.own import emitted
 from engine.deciding.planning import advance, idempotency_key, plan_on_failure, story_of
 from engine.deciding.rulebook import waits
-from engine.deciding.walking import steps_at
 from engine.errors import ActionFailed, JournalUnavailable, UserError
-from engine.journal import events, holding, runs
+from engine.journal import holding, runs
 from engine.journal.operations import Op
 from engine.journal.sqlite import SqliteJournal
 from engine.library import Library
-from engine.model import Facts, Reason, Run, State, Verdict
+from engine.model import Reason, Run, State, Verdict
 from engine.queue.jobs import Enqueue, Job
 from engine.rules.model import ActionStep, Rule
 from engine.rules.parameters import NoRecipient
 from engine.rules.secrets import Secrets
-from engine.running.gathering import left_over, of_digest
 from engine.running.hindsight import unless_settled
 from engine.running.holding import held
+from engine.running.looking import Looking
 from engine.running.pausing import Pausing
 from engine.running.recording import Change, Ended, record_and_tell
 from engine.running.retries import Tried, after_try, end
@@ -74,8 +72,10 @@ class Runner:
     trier: Trier = field(default_factory=Trier)
     in_hand: dict[str, asyncio.Event] = field(default_factory=dict)
     slots: Slots = field(init=False)
+    looking: Looking = field(init=False)
 
     def __post_init__(self) -> None:
+        self.looking = Looking(self.journal, self.library, self.clock)
         self.slots = Slots(
             self.journal, self.clock,
             wait_until=lambda moment: self.wait_until(moment),  # noqa: PLW0108 - as it is then
@@ -121,7 +121,8 @@ class Runner:
                 return
             step = scene.step
             if not isinstance(step, ActionStep):
-                await self._go_on(scene, scene.run, None)
+                # It waits for nothing any more, and what it waited for is no end.
+                await self._go_on(scene, replace(scene.run, reason=None, message=None), None)
                 return
             params = await self._prepare(scene, step)
             if params is None or not await self._open(scene, step):
@@ -138,7 +139,7 @@ class Runner:
             return
 
     async def _scene(self, job: Job) -> Scene | None:
-        run, facts = await self.journal.read(_run_and_facts(job.run))
+        run, facts = await self.looking.find(job.run)
         expected = (State.QUEUED, job.cursor, job.attempt)
         if run is None or facts is None or (run.state, run.cursor, run.attempt) != expected:
             return None
@@ -152,27 +153,7 @@ class Runner:
             ended = end(run, State.DEAD, Reason.RULE_GONE, message, self.clock.now())
             await self._record(Change(run, ended))
             return None
-        if rule.digest is not None:
-            facts = await self._left_over(run, rule, facts)
-        steps = steps_at(rule, run)
-        here = steps[run.cursor].bound if run.cursor < len(steps) else run.bound
-        return Scene(run, facts, rule, steps, {**self._context(run, rule, facts), **here})
-
-    async def _left_over(self, run: Run, rule: Rule, facts: Facts) -> Facts:
-        """A digest without what is not wanted any more, for this step and all that come."""
-        vars = self.library.book.ruleset.vars
-        rest, dropped = left_over(rule, run, facts, now=self.clock.now(), vars=vars)
-        if dropped:
-            await self.journal.write(holding.leave_out(story_of(run), dropped))
-        return rest
-
-    def _context(self, run: Run, rule: Rule, facts: Facts) -> dict[str, Any]:
-        now, vars = self.clock.now(), self.library.book.ruleset.vars
-        base = base_context(
-            facts.event, facts.previous, facts.latest, now=now, vars=vars, arrived=facts.arrived
-        )
-        digest = digest_context(facts, now=now, vars=vars) if rule.digest else {}
-        return {**rule_context(base, rule, run.key, run.results, run.failure), **digest}
+        return await self.looking.scene(run, rule, facts)
 
     async def _prepare(self, scene: Scene, step: ActionStep) -> Params | None:
         """The parameters of an action step; None where it is passed over or ends the run."""
@@ -364,7 +345,7 @@ class Runner:
     async def _bury(self, job: Job, error: Exception) -> None:
         facts = None
         try:
-            run, facts = await self.journal.read(_run_and_facts(job.run))
+            run, facts = await self.looking.find(job.run)
         finally:
             trace = fit_traceback(error, facts.bodies if facts else ())
             log.error("run.bug", run=job.run, exception=trace)
@@ -376,17 +357,6 @@ class Runner:
         for path, number, _ in await self.journal.read(runs.open_attempts(run.id)):
             ended = Ended(path, number, "unknown", Reason.BUG, message)
         await self._record(Change(run, buried, ended))
-
-
-def _run_and_facts(id: str) -> Op[tuple[Run | None, Facts | None]]:
-    run = yield from runs.by_id(id)
-    event = (yield from events.by_seq(run.origin_seq)) if run else None
-    facts = (yield from events.around(event)) if event else None
-    if run and facts and run.arrived is not None:
-        facts = replace(facts, arrived=(yield from events.by_seq(run.arrived)))
-    if run and facts:
-        facts = of_digest(facts, (yield from holding.gathered(story_of(run))))
-    return run, facts
 
 
 def _begin(run: Run, path: str, now: int, story: str | None) -> Op[bool]:

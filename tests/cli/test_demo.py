@@ -68,14 +68,14 @@ def test_the_demo_tells_a_true_story_and_ends_well(tmp_path: Path) -> None:
         "Subject: We miss you, anna_k",
         "follow-up of node-down: cancelled by node.connection_restored",
         "follow-up of node-down: waits for node.connection_restored, gives up in 1 day",
-        '{"text": "ams-1 is back after 20 minutes"}',
+        '"text": "<b>ams-1</b> is back after 20 minutes"',
         "Login from 192.0.2.55 after failed ones. Was it you?",
-        "it printed: failed login of admin from 192.0.2.55",
+        "it printed: failed logins of admin from 192.0.2.55",
         "anna_k used torrents on fra-1",
         "The clock rule heartbeat is next due",
         "✓ Everything happened as the rules say.",
     ):
-        assert expected in story
+        assert expected in story or expected in " ".join(story.split())
     assert "made-up" not in story, "a credential of the sample events"
     assert "\x1b" not in story, "no colours where there is no terminal"
     assert max(map(len, story.splitlines())) <= 96

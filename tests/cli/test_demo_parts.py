@@ -199,10 +199,11 @@ def test_what_strangers_write_cannot_move_the_cursor() -> None:
 
 def test_the_example_is_found_and_only_its_connections_change(tmp_path: Path) -> None:
     write_rules(tmp_path, smtp_port=2525, http_port=8080)
-    loaded = load(tmp_path, actions=find_actions(), secrets=Secrets(None, None, {}))
+    known = Secrets(None, None, {"RULEWAVE_SECRET_TELEGRAM_TOKEN": "1:a_bot"})
+    loaded = load(tmp_path, actions=find_actions(), secrets=known)
     assert loaded.problems == ()
     connections = {name: spec.raw for name, spec in loaded.ruleset.connections.items()}
-    assert {raw["kind"] for raw in connections.values()} == {"smtp", "http"}
+    assert {raw["kind"] for raw in connections.values()} == {"smtp", "http", "telegram"}
     assert all("127.0.0.1" in str(raw) for raw in connections.values())
     written = (tmp_path / "rules.example.yaml").read_text(encoding="utf-8")
     assert (

@@ -243,6 +243,10 @@ def test_a_backlog_is_looked_at_once_however_many_runs_are_due(opened: Ledger) -
         ("next_type", "events_type (type>?)"),
         ("newest_of_type", "events_type (type=?)"),
         ("last_run_of_rule", "runs_rule (rule=?)"),
+        ("open_of_story", "runs_origin (origin_seq=?)"),
+        ("drop_given_back", "runs_origin (origin_seq=?)"),
+        ("open_of_key", "runs_open (rule=? AND key=?)"),
+        ("due_windows", "runs_due (due<?)"),
     ],
 )
 def test_what_waits_for_later_is_found_whatever_else_waits(

@@ -53,6 +53,6 @@ def _led_here(name: str, raw: Mapping[str, Any], smtp_port: int, http_port: int)
     if raw["kind"] == "smtp":
         return kept | {"host": "127.0.0.1", "port": smtp_port, "tls": "none"}
     if raw["kind"] == "telegram":
-        bot = {"token": "1:of_the_demo", "chat": raw["chat"], "rate": "100/s"}
+        bot = {"token": raw["token"], "chat": raw["chat"], "rate": "100/s"}
         return kept | bot | {"api": f"http://127.0.0.1:{http_port}/{name}"}
     return kept | {"url": f"http://127.0.0.1:{http_port}/{name}"}

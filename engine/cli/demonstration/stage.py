@@ -22,6 +22,7 @@ from engine.daemon.logging import configure_logging
 from engine.daemon.service import run_service
 from engine.settings import Settings, read_settings
 
+_BOT = "1:a-bot-that-is-not"
 _ANY_PORT = "127.0.0.1:0"
 _FOREIGN = ("RULEWAVE_", "RUNTIME_DIRECTORY", "CREDENTIALS_DIRECTORY", "LISTEN_")
 
@@ -83,6 +84,8 @@ def _settings(folder: Path, far: FarSide, secret: str) -> Settings:
     rules = folder / "rules"
     rules.mkdir()
     write_rules(rules, smtp_port=far.smtp_port, http_port=far.http_port)
+    (folder / "secrets").mkdir(mode=0o700)
+    (folder / "secrets" / "telegram_token").write_text(_BOT, encoding="utf-8")
     given = {
         "rules": rules,
         "database": f"sqlite:///{folder / 'rulewave.db'}",
@@ -113,6 +116,7 @@ def _write_environment(stage: Stage, settings: Settings) -> None:
         "RULEWAVE_RULES": str(settings.rules),
         "RULEWAVE_LISTEN": stage.intake,
         "RULEWAVE_WEBHOOK_SECRET": stage.secret,
+        "RULEWAVE_SECRETS_DIR": str(settings.secrets_dir),
     }
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     program = shlex.quote(str(Path(sys.argv[0]).absolute().parent))

@@ -225,7 +225,7 @@ WHERE state in ('pending', 'on hold') AND runs.rule > $1
 -- name: count_later (now, of)
 SELECT runs.version, runs.path, runs.state, runs.reason, count(*) AS number, sum(CASE WHEN (runs.due <= $1) THEN 1 ELSE 0 END) AS overdue 
 FROM runs 
-WHERE state in ('pending', 'on hold') AND runs.rule = $2 AND runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' GROUP BY runs.version, runs.path, runs.state, runs.reason
+WHERE state in ('pending', 'on hold') AND runs.rule = $2 AND (runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' OR runs.path = '' AND runs.reason IN ('digest', 'quiet', 'concurrency') OR runs.state = 'on hold') GROUP BY runs.version, runs.path, runs.state, runs.reason
 
 -- name: rules_on_hold ()
 SELECT DISTINCT runs.rule 
@@ -235,11 +235,13 @@ WHERE runs.state = 'on hold'
 -- name: hold_later (reason, message, of, after, most)
 UPDATE runs SET state='on hold', reason=$1, message=$2 WHERE runs.seq IN (SELECT runs.seq 
 FROM runs 
-WHERE state in ('pending', 'on hold') AND runs.rule = $3 AND runs.seq > $4 AND runs.state = 'pending' AND runs.released = 0 AND (runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' OR runs.path = '' AND runs.reason IN ('digest', 'quiet')) ORDER BY runs.seq 
+WHERE state in ('pending', 'on hold') AND runs.rule = $3 AND runs.seq > $4 AND runs.state = 'pending' AND runs.released = 0 AND (runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' OR runs.path = '' AND runs.reason IN ('digest', 'quiet', 'concurrency')) ORDER BY runs.seq 
  LIMIT $5) RETURNING runs.seq
 
 -- name: resume_later (of, after, now, most)
-UPDATE runs SET state='pending', reason=NULL, message=NULL WHERE runs.seq IN (SELECT runs.seq 
+UPDATE runs SET state='pending', reason=CASE WHEN (runs.due = 216000000000000000) THEN 'concurrency' WHEN (runs.path = '' AND (EXISTS (SELECT * 
+FROM gathered 
+WHERE gathered.run = runs.id))) THEN 'digest' ELSE NULL END, message=NULL WHERE runs.seq IN (SELECT runs.seq 
 FROM runs 
 WHERE state in ('pending', 'on hold') AND runs.rule = $1 AND runs.seq > $2 AND runs.state = 'on hold' AND runs.reason IN ('rule_gone', 'rule_off', 'rule_shadow') AND runs.due > $3 ORDER BY runs.seq 
  LIMIT $4) RETURNING runs.seq
@@ -264,14 +266,14 @@ FROM runs AS theirs
 WHERE theirs.origin = runs.origin AND theirs.rule = $1 AND theirs.path = runs.path AND theirs.generation = runs.generation)) ORDER BY runs.seq 
  LIMIT $3) RETURNING runs.id
 
--- name: rebind_run (version, due, lane, watched, message, arrived, met, run)
-UPDATE runs SET version=$1, due=$2, lane=$3, watched=$4, message=$5, arrived=$6, met=$7 WHERE runs.id = $8 AND state in ('pending', 'on hold') AND runs.attempt = 0 AND runs.cursor = 0 AND (runs.reason IS NULL OR runs.reason != 'target_paused') RETURNING runs.id
+-- name: rebind_run (version, due, lane, watched, message, arrived, met, expires, run)
+UPDATE runs SET version=$1, due=$2, lane=$3, watched=$4, message=$5, arrived=$6, met=$7, expires=$8 WHERE runs.id = $9 AND state in ('pending', 'on hold') AND runs.attempt = 0 AND runs.cursor = 0 AND (runs.reason IS NULL OR runs.reason != 'target_paused') RETURNING runs.id
 
 -- name: hold_run (reason, message, run)
 UPDATE runs SET state='on hold', reason=$1, message=$2 WHERE runs.id = $3 AND runs.state = 'pending' AND runs.released = 0 RETURNING runs.id
 
 -- name: release_run (now, run)
-UPDATE runs SET state='pending', due=CASE WHEN (runs.due < $1) THEN $1 ELSE runs.due END, delayed=1, reason=NULL, message=NULL, released=1 WHERE runs.id = $2 AND runs.state = 'on hold' RETURNING runs.id
+UPDATE runs SET state='pending', due=CASE WHEN (runs.due < $1 OR runs.due = 216000000000000000) THEN $1 ELSE runs.due END, delayed=1, reason=NULL, message=NULL, released=1 WHERE runs.id = $2 AND runs.state = 'on hold' RETURNING runs.id
 
 -- name: run_now (now, run)
 UPDATE runs SET state='pending', due=$1, delayed=1, reason=NULL, message=NULL, released=1 WHERE runs.id = $2 AND state in ('pending', 'on hold') RETURNING runs.id
@@ -351,7 +353,7 @@ WHERE runs.state = 'dead' AND runs.dropped IS NULL AND ($1 IS NULL OR runs.rule 
 UPDATE runs SET dropped=$1 WHERE runs.id = $2 AND runs.state = 'dead' AND runs.dropped IS NULL RETURNING runs.id
 
 -- name: replay_dead (now, salt, run)
-UPDATE runs SET state='pending', due=$1, starts=0, first_try=NULL, delayed=1, reason=NULL, message=NULL, ended=NULL, cancelled_by=NULL, forgiven=runs.attempt, salt=coalesce($2, runs.salt), dropped=NULL WHERE runs.id = $3 AND runs.state = 'dead' RETURNING runs.id
+UPDATE runs SET state='pending', due=$1, starts=0, first_try=NULL, delayed=1, reason=NULL, message=NULL, ended=NULL, cancelled_by=NULL, forgiven=runs.attempt, salt=coalesce($2, runs.salt), dropped=NULL, expires=NULL WHERE runs.id = $3 AND runs.state = 'dead' RETURNING runs.id
 
 -- name: undecide (event)
 UPDATE events SET names=NULL, decided=NULL, decision=NULL WHERE events.seq = $1
@@ -398,6 +400,11 @@ WHERE places.rule = $1 AND places.key = $2 AND places.at > $3 ORDER BY places.at
 -- name: take_place (run, event, rule, key, at, until, attempted)
 INSERT INTO places (run, event, rule, key, at, until, attempted) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
 
+-- name: drop_given_back (of, about)
+DELETE FROM places WHERE places.rule = $1 AND places.key = $2 AND places.attempted = 0 AND NOT (EXISTS (SELECT * 
+FROM runs AS story, runs 
+WHERE story.id = places.run AND runs.origin_seq = story.origin_seq AND runs.rule = story.rule AND runs.generation = story.generation AND (runs.state in ('pending', 'queued', 'running', 'on hold') OR runs.state = 'dead') AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%')))
+
 -- name: attempted (story)
 UPDATE places SET attempted=1 WHERE places.run = $1
 
@@ -407,12 +414,12 @@ FROM runs JOIN runs AS story ON story.origin_seq = runs.origin_seq AND story.rul
 WHERE story.id = $1 AND runs.state in ('pending', 'queued', 'running', 'on hold') AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%') ORDER BY runs.seq
 
 -- name: open_of_key (of, about)
-SELECT runs.id, runs.path, runs.reason 
+SELECT runs.id, runs.path, runs.state, runs.reason 
 FROM runs 
 WHERE runs.state in ('pending', 'queued', 'running', 'on hold') AND runs.rule = $1 AND runs.key = $2 AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%') ORDER BY runs.seq
 
 -- name: window (rule, key)
-SELECT windows.run, windows.due, windows.count, runs.state, runs.reason 
+SELECT windows.run, windows.due, windows.count, runs.state, runs.reason, runs.due AS went 
 FROM windows LEFT OUTER JOIN runs ON runs.id = windows.run 
 WHERE windows.rule = $1 AND windows.key = $2
 
@@ -436,7 +443,9 @@ UPDATE runs SET due=$1, expires=$2 WHERE runs.id = $3 AND runs.state = 'pending'
 -- name: due_windows (now)
 SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires, runs.taken, runs.bound 
 FROM runs 
-WHERE runs.state = 'pending' AND runs.due <= $1 AND runs.reason = 'digest' ORDER BY runs.due
+WHERE runs.state = 'pending' AND runs.due <= $1 AND runs.due < coalesce((SELECT min(events.stored) AS min_1 
+FROM events 
+WHERE events.decided IS NULL), $1 + 1) AND runs.reason = 'digest' ORDER BY runs.due
 
 -- name: put_behind (moment, message, of_run)
 UPDATE runs SET due=$1, reason='concurrency', message=$2 WHERE runs.id = $3 AND runs.state = 'pending' RETURNING runs.id
@@ -449,7 +458,7 @@ SELECT runs.id
 FROM runs 
 WHERE runs.reason = 'concurrency' AND runs.state = 'pending' AND NOT (EXISTS (SELECT * 
 FROM runs AS other 
-WHERE other.rule = runs.rule AND other.key = runs.key AND other.state in ('pending', 'queued', 'running', 'on hold') AND other.path = '' AND other.id != runs.id AND (other.reason IS NULL OR (other.reason NOT IN ('concurrency', 'digest')) OR other.reason = 'concurrency' AND other.seq < runs.seq))) ORDER BY runs.seq 
+WHERE other.rule = runs.rule AND other.key = runs.key AND other.state in ('pending', 'queued', 'running', 'on hold') AND other.path = '' AND other.state != 'on hold' AND other.id != runs.id AND (other.reason IS NULL OR (other.reason NOT IN ('concurrency', 'digest')) OR other.reason = 'concurrency' AND other.seq < runs.seq))) ORDER BY runs.seq 
  LIMIT $1
 
 -- name: any_behind ()
@@ -478,7 +487,7 @@ WHERE theirs.rule = $1 AND theirs.key = windows.key))
 DELETE FROM gathered WHERE NOT (EXISTS (SELECT * 
 FROM runs 
 WHERE runs.origin_seq = (SELECT min(same.event) AS min_1 
-FROM gathered AS same, gathered 
+FROM gathered AS same 
 WHERE same.run = gathered.run)))
 
 -- name: forget_counts (before)

@@ -225,7 +225,7 @@ WHERE state in ('pending', 'on hold') AND runs.rule > :after
 -- name: count_later (now, of)
 SELECT runs.version, runs.path, runs.state, runs.reason, count(*) AS number, sum(CASE WHEN (runs.due <= :now) THEN 1 ELSE 0 END) AS overdue 
 FROM runs INDEXED BY runs_later 
-WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' GROUP BY runs.version, runs.path, runs.state, runs.reason
+WHERE state in ('pending', 'on hold') AND runs.rule = :of AND (runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' OR runs.path = '' AND runs.reason IN ('digest', 'quiet', 'concurrency') OR runs.state = 'on hold') GROUP BY runs.version, runs.path, runs.state, runs.reason
 
 -- name: rules_on_hold ()
 SELECT DISTINCT runs.rule 
@@ -235,11 +235,13 @@ WHERE runs.state = 'on hold'
 -- name: hold_later (reason, message, of, after, most)
 UPDATE runs SET state='on hold', reason=:reason, message=:message WHERE runs.seq IN (SELECT runs.seq 
 FROM runs INDEXED BY runs_later 
-WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.seq > :after AND runs.state = 'pending' AND runs.released = 0 AND (runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' OR runs.path = '' AND runs.reason IN ('digest', 'quiet')) ORDER BY runs.seq
+WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.seq > :after AND runs.state = 'pending' AND runs.released = 0 AND (runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' OR runs.path = '' AND runs.reason IN ('digest', 'quiet', 'concurrency')) ORDER BY runs.seq
  LIMIT :most) RETURNING seq
 
 -- name: resume_later (of, after, now, most)
-UPDATE runs SET state='pending', reason=NULL, message=NULL WHERE runs.seq IN (SELECT runs.seq 
+UPDATE runs SET state='pending', reason=CASE WHEN (runs.due = 216000000000000000) THEN 'concurrency' WHEN (runs.path = '' AND (EXISTS (SELECT * 
+FROM gathered 
+WHERE gathered.run = runs.id))) THEN 'digest' ELSE NULL END, message=NULL WHERE runs.seq IN (SELECT runs.seq 
 FROM runs INDEXED BY runs_state 
 WHERE state in ('pending', 'on hold') AND runs.rule = :of AND runs.seq > :after AND runs.state = 'on hold' AND runs.reason IN ('rule_gone', 'rule_off', 'rule_shadow') AND runs.due > :now ORDER BY runs.seq
  LIMIT :most) RETURNING seq
@@ -264,14 +266,14 @@ FROM runs AS theirs
 WHERE theirs.origin = runs.origin AND theirs.rule = :heir AND theirs.path = runs.path AND theirs.generation = runs.generation)) ORDER BY runs.seq
  LIMIT :most) RETURNING id
 
--- name: rebind_run (version, due, lane, watched, message, arrived, met, run)
-UPDATE runs SET version=:version, due=:due, lane=:lane, watched=:watched, message=:message, arrived=:arrived, met=:met WHERE runs.id = :run AND state in ('pending', 'on hold') AND runs.attempt = 0 AND runs.cursor = 0 AND (runs.reason IS NULL OR runs.reason != 'target_paused') RETURNING id
+-- name: rebind_run (version, due, lane, watched, message, arrived, met, expires, run)
+UPDATE runs SET version=:version, due=:due, lane=:lane, watched=:watched, message=:message, arrived=:arrived, met=:met, expires=:expires WHERE runs.id = :run AND state in ('pending', 'on hold') AND runs.attempt = 0 AND runs.cursor = 0 AND (runs.reason IS NULL OR runs.reason != 'target_paused') RETURNING id
 
 -- name: hold_run (reason, message, run)
 UPDATE runs SET state='on hold', reason=:reason, message=:message WHERE runs.id = :run AND runs.state = 'pending' AND runs.released = 0 RETURNING id
 
 -- name: release_run (now, run)
-UPDATE runs SET state='pending', due=CASE WHEN (runs.due < :now) THEN :now ELSE runs.due END, delayed=1, reason=NULL, message=NULL, released=1 WHERE runs.id = :run AND runs.state = 'on hold' RETURNING id
+UPDATE runs SET state='pending', due=CASE WHEN (runs.due < :now OR runs.due = 216000000000000000) THEN :now ELSE runs.due END, delayed=1, reason=NULL, message=NULL, released=1 WHERE runs.id = :run AND runs.state = 'on hold' RETURNING id
 
 -- name: run_now (now, run)
 UPDATE runs SET state='pending', due=:now, delayed=1, reason=NULL, message=NULL, released=1 WHERE runs.id = :run AND state in ('pending', 'on hold') RETURNING id
@@ -351,7 +353,7 @@ WHERE runs.state = 'dead' AND runs.dropped IS NULL AND (:rule IS NULL OR runs.ru
 UPDATE runs SET dropped=:now WHERE runs.id = :run AND runs.state = 'dead' AND runs.dropped IS NULL RETURNING id
 
 -- name: replay_dead (now, salt, run)
-UPDATE runs SET state='pending', due=:now, starts=0, first_try=NULL, delayed=1, reason=NULL, message=NULL, ended=NULL, cancelled_by=NULL, forgiven=runs.attempt, salt=coalesce(:salt, runs.salt), dropped=NULL WHERE runs.id = :run AND runs.state = 'dead' RETURNING id
+UPDATE runs SET state='pending', due=:now, starts=0, first_try=NULL, delayed=1, reason=NULL, message=NULL, ended=NULL, cancelled_by=NULL, forgiven=runs.attempt, salt=coalesce(:salt, runs.salt), dropped=NULL, expires=NULL WHERE runs.id = :run AND runs.state = 'dead' RETURNING id
 
 -- name: undecide (event)
 UPDATE events SET names=NULL, decided=NULL, decision=NULL WHERE events.seq = :event
@@ -398,21 +400,26 @@ WHERE places.rule = :rule AND places."key" = :key AND places.at > :after ORDER B
 -- name: take_place (run, event, rule, key, at, until, attempted)
 INSERT INTO places (run, event, rule, "key", at, until, attempted) VALUES (:run, :event, :rule, :key, :at, :until, :attempted) ON CONFLICT DO NOTHING
 
+-- name: drop_given_back (of, about)
+DELETE FROM places WHERE places.rule = :of AND places."key" = :about AND places.attempted = 0 AND NOT (EXISTS (SELECT * 
+FROM runs AS story, runs 
+WHERE story.id = places.run AND runs.origin_seq = story.origin_seq AND runs.rule = story.rule AND runs.generation = story.generation AND (runs.state in ('pending', 'queued', 'running', 'on hold') OR runs.state = 'dead') AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%')))
+
 -- name: attempted (story)
 UPDATE places SET attempted=1 WHERE places.run = :story
 
 -- name: open_of_story (story)
 SELECT runs.id 
-FROM runs JOIN runs AS story ON story.origin_seq = runs.origin_seq AND story.rule = runs.rule AND story.generation = runs.generation 
+FROM runs INDEXED BY runs_origin JOIN runs AS story ON story.origin_seq = runs.origin_seq AND story.rule = runs.rule AND story.generation = runs.generation 
 WHERE story.id = :story AND runs.state in ('pending', 'queued', 'running', 'on hold') AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%') ORDER BY runs.seq
 
 -- name: open_of_key (of, about)
-SELECT runs.id, runs.path, runs.reason 
+SELECT runs.id, runs.path, runs.state, runs.reason 
 FROM runs INDEXED BY runs_open 
 WHERE runs.state in ('pending', 'queued', 'running', 'on hold') AND runs.rule = :of AND runs."key" = :about AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%') ORDER BY runs.seq
 
 -- name: window (rule, key)
-SELECT windows.run, windows.due, windows.count, runs.state, runs.reason 
+SELECT windows.run, windows.due, windows.count, runs.state, runs.reason, runs.due AS went 
 FROM windows LEFT OUTER JOIN runs ON runs.id = windows.run 
 WHERE windows.rule = :rule AND windows."key" = :key
 
@@ -436,7 +443,9 @@ UPDATE runs SET due=:moment, expires=:expires WHERE runs.id = :of_run AND runs.s
 -- name: due_windows (now)
 SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs."key", runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires, runs.taken, runs.bound 
 FROM runs INDEXED BY runs_due 
-WHERE runs.state = 'pending' AND runs.due <= :now AND runs.reason = 'digest' ORDER BY runs.due
+WHERE runs.state = 'pending' AND runs.due <= :now AND runs.due < coalesce((SELECT min(events.stored) AS min_1 
+FROM events 
+WHERE events.decided IS NULL), :now + 1) AND runs.reason = 'digest' ORDER BY runs.due
 
 -- name: put_behind (moment, message, of_run)
 UPDATE runs SET due=:moment, reason='concurrency', message=:message WHERE runs.id = :of_run AND runs.state = 'pending' RETURNING id
@@ -449,7 +458,7 @@ SELECT runs.id
 FROM runs INDEXED BY runs_behind 
 WHERE runs.reason = 'concurrency' AND runs.state = 'pending' AND NOT (EXISTS (SELECT * 
 FROM runs AS other 
-WHERE other.rule = runs.rule AND other."key" = runs."key" AND other.state in ('pending', 'queued', 'running', 'on hold') AND other.path = '' AND other.id != runs.id AND (other.reason IS NULL OR (other.reason NOT IN ('concurrency', 'digest')) OR other.reason = 'concurrency' AND other.seq < runs.seq))) ORDER BY runs.seq
+WHERE other.rule = runs.rule AND other."key" = runs."key" AND other.state in ('pending', 'queued', 'running', 'on hold') AND other.path = '' AND other.state != 'on hold' AND other.id != runs.id AND (other.reason IS NULL OR (other.reason NOT IN ('concurrency', 'digest')) OR other.reason = 'concurrency' AND other.seq < runs.seq))) ORDER BY runs.seq
  LIMIT :most
 
 -- name: any_behind ()
@@ -478,7 +487,7 @@ WHERE theirs.rule = :heir AND theirs."key" = windows."key"))
 DELETE FROM gathered WHERE NOT (EXISTS (SELECT * 
 FROM runs 
 WHERE runs.origin_seq = (SELECT min(same.event) AS min_1 
-FROM gathered AS same, gathered 
+FROM gathered AS same 
 WHERE same.run = gathered.run)))
 
 -- name: forget_counts (before)
