@@ -224,3 +224,9 @@ def test_who_calculates_is_told_of_the_functions_for_times(tmp_path: Path) -> No
 def test_a_secret_in_a_text_for_people_is_refused_however_it_is_written(tmp_path: Path) -> None:
     (problem,) = wrong(tmp_path, "do: [{say: {text: \"it is secret('panel')\"}}]")
     assert "R023 secret(…) stands in the middle of a text" in problem
+
+
+def test_a_text_that_begins_with_braces_and_has_no_quotes_is_told_so(tmp_path: Path) -> None:
+    loaded = load_text(tmp_path, rule("do:\n      - say:\n          text: {{ user.key }} left"))
+    (problem,) = told(loaded.problems)
+    assert problem.endswith('; a text that begins with {{ stands in quotes: "{{ … }} …"')
