@@ -87,8 +87,10 @@ def _summary(loaded: Loaded) -> str:
     warnings = len(loaded.problems) - errors
     tests = len(loaded.cases)
     told = f"; {_count(tests, 'test')}: rulewave test" if tests else ""
+    lost = len(loaded.broken) + loaded.nameless
+    left = f", {lost} not" if lost else ""
     return (
-        f"{_count(len(loaded.ruleset.rules), 'rule')} in order, "
+        f"{_count(len(loaded.ruleset.rules), 'rule')} in order{left}, "
         f"{_count(errors, 'error')}, {_count(warnings, 'warning')}{told}"
     )
 

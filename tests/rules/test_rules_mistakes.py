@@ -111,7 +111,7 @@ def wrong(tmp_path: Path, body: str) -> list[str]:
         (f"tags: [5]\n{SAY}", "5:12: R009 tags holds texts, not 5"),
         (f"tags: 5\n{SAY}", "5:11: R009 tags holds texts, not 5"),
         (f"empty_ok: perhaps\n{SAY}", '5:15: R009 empty_ok is true or false, not "perhaps"'),
-        (f"description: [x]\n{SAY}", "5:18: R009 description is a text, not ['x']"),
+        (f"description: [x]\n{SAY}", '5:18: R009 description is a text, not ["x"]'),
         (
             "do: [{letter: {to: a}}]",
             "5:11: R026 letter needs a connection of kind box, and there is none; describe one under connections",
