@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from docs.command_tables import commands, settings
+from docs.event_tables import events
 from pydantic import BaseModel
 
 from engine.action import Field, Written
@@ -18,7 +19,7 @@ from engine.sources.own import EVENTS
 
 _REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 PAGE = _REFERENCE / "rules.md"
-GENERATED = (PAGE, _REFERENCE / "settings.md", _REFERENCE / "commands.md")
+GENERATED = (PAGE, _REFERENCE / "settings.md", _REFERENCE / "commands.md", _REFERENCE / "events.md")
 _GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(\n<!-- end -->\n)", re.DOTALL)
 _WRITTEN = {
     Written.TEXT: "template",
@@ -38,7 +39,7 @@ def page_as_generated(text: str) -> str:
     """The page with every generated part as the code has it now."""
     parts = {
         "actions": actions, "connections": connections, "codes": codes, "own": own_events,
-        "settings": settings, "commands": commands,
+        "settings": settings, "commands": commands, "events": events,
     }  # fmt: skip
     return _GENERATED.sub(lambda found: f"{found[1]}{parts[found[2]]()}{found[3]}", text)
 
