@@ -59,7 +59,10 @@ class NotifyConnection(Connection):
 class NotifyParams(Params):
     """What to tell which services."""
 
-    model_config = pydantic.ConfigDict(hide_input_in_errors=True)
+    model_config = pydantic.ConfigDict(
+        hide_input_in_errors=True,
+        json_schema_extra={"oneOf": [{"required": [key]} for key in ("connection", "urls")]},
+    )
 
     connection: Annotated[
         str | None, pydantic.Field(description="The connection that gives the URLs.")

@@ -16,7 +16,9 @@ def read(rule: Rule, key: str, moment: int) -> Op[Holding]:
     shadow = rule.mode == "shadow"
     return Holding(
         counted=(yield from journal.counted(rule.id, key)) if rule.threshold else (),
-        places=(yield from journal.places(rule.id, key, moment - rule.throttle.window))
+        places=(
+            yield from journal.places(rule.id, key, moment - rule.throttle.window, shadow=shadow)
+        )
         if rule.throttle
         else (),
         window=(yield from journal.window(rule.id, key, shadow=shadow)) if rule.digest else None,
@@ -35,7 +37,12 @@ def write(left: Left) -> Op[list[Run]]:
     if rule.throttle is not None and left.ruling.takes is not None:
         until = left.moment + rule.throttle.window
         yield from journal.take_place(
-            rule.id, key, left.ruling.takes, event=left.event, until=until
+            rule.id,
+            key,
+            left.ruling.takes,
+            event=left.event,
+            until=until,
+            shadow=rule.mode == "shadow",
         )
     window = after.window
     if rule.digest is not None and window is not None and window != before.window:

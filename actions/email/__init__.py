@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from actions.email.connections import Connections
 from actions.email.message import Mail, compose
 from actions.email.parameters import Attachment, EmailParams, SmtpConnection
-from engine.action import Action, Call, Connection, is_public, printable
+from engine.action import Action, Call, Connection, Flaw, is_public, printable
 from engine.errors import ActionFailed
 from engine.model import Reason
 
@@ -46,6 +46,14 @@ class Email(Action[EmailParams]):
     async def start(self, stack: AsyncExitStack) -> None:
         """Promise to close the connections."""
         stack.push_async_callback(self._connections.close)
+
+    def flaws(
+        self, written: Mapping[str, Any], connection: Mapping[str, Any] | None
+    ) -> Iterator[Flaw]:
+        """A mail says something."""
+        del connection
+        if written.get("text") is None and written.get("html") is None:
+            yield Flaw("a mail needs text, html, or both", "write text: what it says")
 
     def describe(self, params: EmailParams) -> str:
         """To whom, and the subject."""

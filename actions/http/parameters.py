@@ -147,7 +147,10 @@ class HttpConnection(Connection):
 class HttpParams(Params):
     """What to ask whom, and which answers are well."""
 
-    model_config = pydantic.ConfigDict(hide_input_in_errors=True)
+    model_config = pydantic.ConfigDict(
+        hide_input_in_errors=True,
+        json_schema_extra={"oneOf": [{"required": [verb]} for verb in _VERBS]},
+    )
 
     get: _Url = None
     post: _Url = None

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from actions.telegram.answers import Answered, judged
+from actions.telegram.markup import wrong_html
 from actions.telegram.parameters import Button, TelegramConnection, TelegramParams
 from actions.telegram.splitting import split
 from engine.action import Action, Call, Connection, Flaw, is_public, printable
@@ -78,7 +79,12 @@ class Telegram(Action[TelegramParams]):
     def flaws(
         self, written: Mapping[str, Any], connection: Mapping[str, Any] | None
     ) -> Iterator[Flaw]:
-        """A bot without a chat does not know where to write."""
+        """A bot without a chat does not know where to write; and not all HTML is taken."""
+        text = written.get("text")
+        if isinstance(text, str) and written.get("format", "html") == "html":
+            wrong = wrong_html(text)
+            if wrong is not None:
+                yield Flaw(*wrong, key="text")
         named = written.get("to") not in (None, written.get("connection"))
         if connection is not None and not named and connection.get("chat") is None:
             hint = "write to: and a chat's number, or chat: in the connection"

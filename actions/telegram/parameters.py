@@ -128,7 +128,7 @@ class TelegramParams(Params):
     ] = "html"
     buttons: Annotated[
         tuple[tuple[Button, ...], ...],
-        pydantic.BeforeValidator(_in_rows),
+        pydantic.BeforeValidator(_in_rows, json_schema_input_type=list[Button | list[Button]]),
         pydantic.Field(description="Buttons below it, one a row; a list inside makes one row."),
     ] = ()
     topic: Annotated[

@@ -88,8 +88,10 @@ def _summary(loaded: Loaded) -> str:
     warnings = len(loaded.problems) - errors
     tests = len(loaded.cases)
     told = f"; {counted(tests, 'test')}: rulewave test" if tests else ""
+    lost = len(loaded.broken) + loaded.nameless
+    left = f", {lost} not" if lost else ""
     return (
-        f"{counted(len(loaded.ruleset.rules), 'rule')} in order, "
+        f"{counted(len(loaded.ruleset.rules), 'rule')} in order{left}, "
         f"{counted(errors, 'error')}, {counted(warnings, 'warning')}{told}"
     )
 

@@ -46,9 +46,12 @@ def told(report: dict[str, Any]) -> Iterator[str]:
         place = f"{problem['file']}:{problem['line']}:{problem['column']}"
         yield f"{place}: {problem['code']} {problem['message']}{hint}"
     yield from [*_changes(report)] or ["nothing is new"]
-    for one in report["followups"]:
-        noun = "follow-up" if one["count"] == 1 else "follow-ups"
-        yield f"  {one['count']} {noun} of {one['rule']}: {one['what']}"
+    yield from _followups(report)
+    before = report.get("before")
+    if before:
+        yield f"the last change was read at {before['at']}:"
+        for line in (*_differences(before), *_followups(before)):
+            yield f"  {line}"
     rules = report["rules"]
     force = f"{rules} {'rule' if rules == 1 else 'rules'}"
     yield f"{force} would be in force" if report["planned"] else f"{force} in force"
@@ -64,6 +67,16 @@ def _changes(report: dict[str, Any]) -> Iterator[str]:
             "what was in force before stays" if one["rule"] else "what it spoils stays as it was"
         )
         yield f"{what}: {before if one['kept'] else 'it is left out'}"
+    yield from _differences(report)
+
+
+def _followups(report: dict[str, Any]) -> Iterator[str]:
+    for one in report["followups"]:
+        noun = "follow-up" if one["count"] == 1 else "follow-ups"
+        yield f"  {one['count']} {noun} of {one['rule']}: {one['what']}"
+
+
+def _differences(report: dict[str, Any]) -> Iterator[str]:
     for key, word in _KINDS:
         if report[key]:
             yield f"{word}: {', '.join(report[key])}"

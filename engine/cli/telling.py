@@ -84,7 +84,7 @@ def rule_node(line: Shown) -> Node:
 def held_why(line: Shown) -> str:
     """Why a match is held back, and until when."""
     held = line["held"]
-    until = f", until {held['until']}" if held["until"] else ""
+    until = f", until {held['until']}" if held["until"] and held["by"] != "quiet" else ""
     return str(line["why"]) + until + (f" ({held['run']})" if held["run"] else "")
 
 
@@ -119,7 +119,7 @@ def _step(step: Shown) -> Node:
         return _control(step)
     text = step["does"] or f"{step['action']}: {step['error']}"
     if step["when"]:
-        text += f" (when {step['when']}: {_AS_THINGS_STAND[step['verdict']]})"
+        text += f" (when {step['when']}{_as_things_stand(step)})"
     return Node(text)
 
 
@@ -127,16 +127,23 @@ def _control(step: Shown) -> Node:
     """A choose with its ways, a loop with its first items, a stop with its reason."""
     text = step["control"] + (f": {step['reason']}" if step.get("reason") else "")
     if step["when"]:
-        text += f" (when {step['when']}: {_AS_THINGS_STAND[step['verdict']]})"
+        text += f" (when {step['when']}{_as_things_stand(step)})"
     ways = tuple(_way(way) for way in step["ways"])
     return Node(text, "", (*ways, *((Node(step["error"]),) if step["error"] else ())))
+
+
+def _as_things_stand(step: Shown) -> str:
+    """What a condition says by now; nothing where earlier steps have to run first."""
+    verdict = step["verdict"]
+    return f": {_AS_THINGS_STAND[verdict]}" if verdict else ", known once the steps above have run"
 
 
 def _way(way: Shown) -> Node:
     if way["item"] is not None:
         text = f"for {way['item']}"
     else:
-        text = f"when {way['when']}: {way['verdict']}" if way["when"] else "else"
+        asked = f"when {way['when']}" if way["when"] else "else"
+        text = asked + (f": {way['verdict']}" if way["verdict"] else "")
     return Node(text, way["verdict"] or "", tuple(_step(one) for one in way["steps"]))
 
 

@@ -6,9 +6,20 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from engine.clock import to_iso
 from engine.reloading.reloader import Reloader
+from engine.reloading.report import Report
 
 Answer = Callable[[Mapping[str, str]], Awaitable[Any]]
+
+
+_TOLD = ("added", "changed", "removed", "renamed", "connections", "followups")
+
+
+def _before(moment: int, report: Report) -> dict[str, Any]:
+    """The files are watched: what is asked for may have happened a moment ago."""
+    whole = report.as_json()
+    return {"at": to_iso(moment), **{name: whole[name] for name in _TOLD}}
 
 
 def rule_answers(reloader: Reloader) -> dict[tuple[str, str], Answer]:
@@ -16,9 +27,12 @@ def rule_answers(reloader: Reloader) -> dict[tuple[str, str], Answer]:
 
     async def reload(params: Mapping[str, str]) -> dict[str, Any]:
         """What a reload changed; with `plan` what it would, or what the rules of a `draft` would."""
-        if not params.get("plan"):
-            return (await reloader.reload()).as_json()
         draft = params.get("draft")
-        return (await reloader.plan(Path(draft) if draft else None)).as_json()
+        if params.get("plan"):
+            report = await reloader.plan(Path(draft) if draft else None)
+        else:
+            report = await reloader.reload()
+        before = None if report.changes or draft else reloader.last
+        return {**report.as_json(), "before": _before(*before) if before else None}
 
     return {("rules", "reload"): reload}

@@ -71,6 +71,8 @@ def key_of(per: Per, context: Context) -> str:
     value = per.expression.search(context)
     if value is None:
         raise CouldNotEvaluate(f"per: {per.text} is null for this event")
+    if _holds_mapping(value):
+        raise CouldNotEvaluate(f"per: {per.text} is no text or number, but holds whole objects")
     try:
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     except TypeError as error:  # an expression may come out as another expression (`&name`)
@@ -88,6 +90,13 @@ def _seconds(span: int) -> int | float:
     """Whole where it is, so that a text does not say 300.0."""
     whole, rest = divmod(span, SECOND)
     return span / SECOND if rest else whole
+
+
+def _holds_mapping(value: object) -> bool:
+    """An object is no key: it has what changes from event to event, and what nobody is to see."""
+    if isinstance(value, list):
+        return any(map(_holds_mapping, value))
+    return isinstance(value, Mapping)
 
 
 def _default_key(context: Context) -> str:

@@ -196,7 +196,7 @@ def _quiet(match: _Match) -> Ruling:
     end = _quiet_end(quiet, match.now) if quiet is not None and acts else None
     if quiet is None or end is None:
         return Ruling(_begun(match, match.state), due=match.now)
-    message = f"it is quiet until {wall_time(end, quiet.timezone)}"
+    message = quiet_words(quiet, end)
     if not quiet.hold:
         return _back(match.state, Held("quiet", message, end))
     held = Held("quiet", message, end, match.run)
@@ -246,11 +246,13 @@ def _shadowed(match: _Match, ruling: Ruling) -> Ruling:
     return Ruling(after, shown, makes=False, takes=ruling.takes)
 
 
-def wall_time(moment: int, timezone: str) -> str:
-    """A moment as the clocks on the wall there show it."""
+def quiet_words(quiet: Quiet, end: int) -> str:
+    """Why something is held or dropped, by the clocks on the wall there."""
     from zoneinfo import ZoneInfo
 
-    return to_datetime(moment).astimezone(ZoneInfo(timezone)).strftime("%Y-%m-%d %H:%M")
+    wall = to_datetime(end).astimezone(ZoneInfo(quiet.timezone)).strftime("%Y-%m-%d %H:%M")
+    what = "it is quiet" if quiet.hold else "dropped, for it is quiet"
+    return f"{what} until {wall} ({quiet.timezone})"
 
 
 def recorded(state: Holding) -> dict[str, Any]:

@@ -27,6 +27,13 @@ ON_FAILURE = "on_failure"
 """The path of a run that tells of a dead letter; of a follow-up's, with `:` and its path."""
 MOST_ITEMS = 1000
 """So many items a run goes through, in all of its loops."""
+_KINDS = {
+    str: "a text",
+    dict: "an object",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+}
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -120,8 +127,8 @@ def _items(step: ForEachStep, run: Run, context: Mapping[str, Any]) -> list[Any]
     if found is None:
         return []
     if not isinstance(found, list):
-        kind = type(found).__name__
-        raise CouldNotEvaluate(f"{step.items.text} is no list, but a {kind}")
+        kind = _KINDS.get(type(found), "something else")
+        raise CouldNotEvaluate(f"{step.items.text} is no list, but {kind}")
     before = sum(len(items) for items in run.taken.values() if isinstance(items, list))
     if before + len(found) > MOST_ITEMS:
         raise CouldNotEvaluate(

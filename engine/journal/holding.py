@@ -10,6 +10,8 @@ from engine.journal.runs import run_of
 from engine.model import Facts, Place, Reason, Run, State, UnderWay, Window
 
 _BITE = 500
+_IN_SHADOW = 2
+"""In place of "attempted": nothing was, for the rule was in shadow."""
 
 
 def counted(rule: str, key: str) -> Op[tuple[int, ...]]:
@@ -26,11 +28,16 @@ def set_counted(rule: str, key: str, times: tuple[int, ...], until: int) -> Op[N
         yield from ask("drop_counted", of=rule, about=key)
 
 
-def places(rule: str, key: str, after: int) -> Op[tuple[Place, ...]]:
-    """The places of a key that a throttle gave out after a moment, oldest first."""
+def places(rule: str, key: str, after: int, *, shadow: bool) -> Op[tuple[Place, ...]]:
+    """The places of a key that a throttle gave out after a moment, oldest first.
+
+    Those that a rule would have given out in shadow count as long as it is there.
+    """
     rows = yield from ask("places", rule=rule, key=key, after=after)
     found = []
     for row in rows:
+        if row["attempted"] == _IN_SHADOW and not shadow:
+            continue
         attempted = bool(row["attempted"])
         left = [] if attempted else (yield from ask("open_of_story", story=row["run"]))
         open = tuple(one["id"] for one in left)
@@ -38,13 +45,15 @@ def places(rule: str, key: str, after: int) -> Op[tuple[Place, ...]]:
     return tuple(found)
 
 
-def take_place(rule: str, key: str, place: Place, *, event: int, until: int) -> Op[None]:
+def take_place(
+    rule: str, key: str, place: Place, *, event: int, until: int, shadow: bool
+) -> Op[None]:
     """Give out a place for the match of the event numbered `event`; those given back are forgotten."""
     yield from ask("drop_given_back", of=rule, about=key)
     yield from ask(
         "take_place",
         run=place.run, event=event, rule=rule, key=key, at=place.at, until=until,
-        attempted=int(place.attempted),
+        attempted=_IN_SHADOW if shadow else int(place.attempted),
     )  # fmt: skip
 
 
@@ -72,9 +81,9 @@ def window(rule: str, key: str, *, shadow: bool) -> Op[Window | None]:
     gathers = state == State.PENDING and row["reason"] == Reason.DIGEST
     # One that is not there any more ended so long ago that it is forgotten.
     lost = state in {State.CANCELLED, State.EXPIRED}
-    return Window(
-        row["run"], row["due"], row["count"], open=shadow or gathers, sent=shadow or not lost
-    )
+    # A person may have sent it before it was due; other tries, or the night, only make it later.
+    due = min(row["due"], row["due"] if row["went"] is None else row["went"])
+    return Window(row["run"], due, row["count"], open=shadow or gathers, sent=shadow or not lost)
 
 
 def set_window(rule: str, key: str, window: Window, until: int) -> Op[None]:

@@ -114,7 +114,14 @@ HOLDING: dict[str, Any] = {
     .with_hint(runs, "INDEXED BY runs_open", "sqlite")
     .where(_open, runs.c.rule == p("of"), runs.c.key == p("about"), ~_tells_of_failure)
     .order_by(runs.c.seq),
-    "window": select(windows.c.run, windows.c.due, windows.c.count, runs.c.state, runs.c.reason)
+    "window": select(
+        windows.c.run,
+        windows.c.due,
+        windows.c.count,
+        runs.c.state,
+        runs.c.reason,
+        runs.c.due.label("went"),
+    )
     .select_from(windows.outerjoin(runs, runs.c.id == windows.c.run))
     .where(windows.c.rule == p("rule"), windows.c.key == p("key")),
     "set_window": insert(windows)

@@ -142,12 +142,13 @@ def save(before: Run, after: Run) -> Op[bool]:
         delayed=int(after.delayed),
         watched=int(after.watched),
         results=to_json(after.results),
-        taken=to_json(after.taken),
         run=before.id,
         from_state=before.state.value,
         from_cursor=before.cursor,
         from_attempt=before.attempt,
     )
+    if rows and after.taken != before.taken:
+        yield from ask("set_taken", run=before.id, ways=to_json(after.taken))
     if rows and (after.ended is not None or not after.watched):
         yield from ask("drop_watches", run=before.id)
     return bool(rows)

@@ -196,9 +196,11 @@ _RUNS: dict[str, Any] = {
     .values(
         {c: p(c) for c in
          ("state", "due", "lane", "cursor", "attempt", "starts", "first_try", "delayed",
-          "watched", "results", "taken", "reason", "message", "ended", "forgiven")}
+          "watched", "results", "reason", "message", "ended", "forgiven")}
     )
     .returning(runs.c.cancelled_by),
+    # Seldom, and it may be long: the items of a loop.
+    "set_taken": update(runs).where(runs.c.id == p("run")).values(taken=p("ways")),
     "cancel_run": update(runs)
     .where(runs.c.id == p("run"), _waiting)
     .values(

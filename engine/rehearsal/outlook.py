@@ -15,11 +15,11 @@ from engine.deciding.holding import Ruling
 from engine.deciding.matching import Outcome
 from engine.deciding.planning import plan, plan_followup
 from engine.errors import ActionFailed, CouldNotEvaluate
-from engine.model import Event, Holding, Run
+from engine.model import Event, Holding, Run, Verdict
+from engine.rules.conditions import Condition
 from engine.rules.model import (
     ActionStep,
     AfterStep,
-    Branch,
     CancelOn,
     ChooseStep,
     ForEachStep,
@@ -34,6 +34,8 @@ from engine.sources.redaction import mask_private
 
 Shown = dict[str, Any]
 _MOST_ITEMS = 5
+_ENDS = "ends"
+"""Whether a control step ends the run: known while steps are told, and not shown."""
 _NOT_YET = "when it is due is known once the event has come"
 _UNMADE: Shown = {
     "run": None, "state": None, "due": None, "met": None, "steps": [], "else": [],
@@ -84,8 +86,16 @@ class Outlook:
     def _steps(
         self, rule: Rule, steps: Sequence[Step], run: Run, context: Context, reached: int | None
     ) -> list[Shown]:
-        """What steps would do that are reached at a moment: None where an event must come first."""
-        return [self._step(rule, step, run, context, reached) for step in steps]
+        """What steps would do that are reached at a moment: None where an event must come first.
+
+        Those below a `stop` that ends the run are left out.
+        """
+        found: list[Shown] = []
+        for step in steps:
+            found.append(self._step(rule, step, run, context, reached))
+            if found[-1].pop(_ENDS, False):
+                break
+        return found
 
     def _step(
         self, rule: Rule, step: Step, run: Run, context: Context, reached: int | None
@@ -95,37 +105,46 @@ class Outlook:
                 return self._followup(rule, step, run, context, reached)
             case ActionStep():
                 return self._action(rule, step, context, told_early=reached is None)
-        judged = step.when.judge(context) if step.when else None
+        verdict = _verdict(step.when, context, told_early=reached is None)
         shown: Shown = {
             "step": step.path,
             "control": "",
             "when": str(step.when) if step.when else None,
-            "verdict": judged.verdict.value if judged else None,
+            "verdict": verdict,
             "error": None,
             "ways": [],
         }
+        goes = step.when is None or verdict == Verdict.MATCHED
         match step:
             case ChooseStep():
-                ways = [self._way(rule, one, run, context, reached) for one in step.branches]
-                return {**shown, "control": "choose", "ways": ways}
+                chosen = self._choose(rule, step, run, context, reached)
+                return {**shown, "control": "choose", **chosen}
             case ForEachStep():
-                return {
-                    **shown,
-                    "control": "for_each",
-                    **self._loop(rule, step, run, context, reached),
-                }
-        return {**shown, "control": "stop", **_told(step, context)}
+                looped = self._loop(rule, step, run, context, reached)
+                return {**shown, "control": "for_each", **looped}
+        return {**shown, "control": "stop", **_told(step, context), _ENDS: goes}
 
-    def _way(
-        self, rule: Rule, branch: Branch, run: Run, context: Context, reached: int | None
+    def _choose(
+        self, rule: Rule, step: ChooseStep, run: Run, context: Context, reached: int | None
     ) -> Shown:
-        judged = branch.when.judge(context) if branch.when else None
-        return {
-            "when": str(branch.when) if branch.when else None,
-            "verdict": judged.verdict.value if judged else None,
-            "item": None,
-            "steps": self._steps(rule, branch.do, run, context, reached),
-        }
+        """The ways, with the steps of the one that is gone, or of all where that can't be told."""
+        ways: list[Shown] = []
+        taken, ends = False, False
+        for branch in step.branches:
+            verdict = _verdict(branch.when, context, told_early=reached is None)
+            if branch.when is None:
+                sure = all(way["verdict"] for way in ways)
+                fits = Verdict.NOT_MATCHED if taken else Verdict.MATCHED
+                verdict = fits.value if sure else None
+            steps: list[Shown] = []
+            if not taken and verdict in {None, Verdict.MATCHED}:
+                steps = self._steps(rule, branch.do, run, context, reached)
+            taken = taken or verdict == Verdict.MATCHED
+            ends = ends or (taken and bool(steps) and _has_ended(steps))
+            when = str(branch.when) if branch.when else None
+            ways.append({"when": when, "verdict": verdict, "item": None, "steps": steps})
+        sure = all(way["verdict"] for way in ways)
+        return {"ways": ways, _ENDS: ends and sure}
 
     def _loop(
         self, rule: Rule, step: ForEachStep, run: Run, context: Context, reached: int | None
@@ -150,7 +169,7 @@ class Outlook:
         return {"ways": ways, "error": f"and {more} more" if more else None}
 
     def _action(self, rule: Rule, step: ActionStep, context: Context, *, told_early: bool) -> Shown:
-        judged = step.when.judge(context) if step.when else None
+        verdict = _verdict(step.when, context, told_early=told_early)
         does, error = self._described(rule, step, context, told_early=told_early)
         return {
             "step": step.path,
@@ -159,7 +178,7 @@ class Outlook:
             "does": does,
             "error": error,
             "when": str(step.when) if step.when else None,
-            "verdict": judged.verdict.value if judged else None,
+            "verdict": verdict,
         }
 
     def _described(
@@ -220,6 +239,25 @@ class Outlook:
             "steps": self._steps(rule, step.do, child, inside, due if came else None),
             "else": self._steps(rule, step.otherwise, child, context, due),
         }
+
+
+def _verdict(when: Condition | None, context: Context, *, told_early: bool) -> str | None:
+    """What a condition says as things stand; None where none is, or results are still to come."""
+    if when is None or told_early:
+        return None
+    results = context.get("steps") or {}
+    for expression in when.expressions():
+        for path in expression.paths:
+            if path[0] == "steps" and (len(path) == 1 or path[1] not in results):
+                return None
+    return when.judge(context).verdict.value
+
+
+def _has_ended(steps: Sequence[Shown]) -> bool:
+    """Whether the last of them is a stop that ends the run."""
+    last = steps[-1]
+    ended = last.get("control") == "stop"
+    return ended and (last["when"] is None or last["verdict"] == Verdict.MATCHED)
 
 
 def _told(step: StopStep, context: Context) -> Shown:

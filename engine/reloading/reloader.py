@@ -86,6 +86,7 @@ class Reloader:
         around: a reload goes on inside of it.
         elsewhere: where reading blocks.
         standing: what came of the last reading.
+        last: when a reload changed something for the last time, and what.
         seen: the stamp of what was read last.
         _before: rule id → version of what is in force; None where nothing ever was.
         _unsettled: ids of rules that came, went or changed since all was settled last.
@@ -100,6 +101,7 @@ class Reloader:
     on_reloaded: Callable[[Report], None] = lambda _: None
     around: Callable[[], AbstractContextManager[None]] = nullcontext
     elsewhere: Elsewhere = in_thread
+    last: tuple[int, Report] | None = None
     seen: Stamp = ()
     standing: Standing = field(
         default_factory=lambda: Standing(RuleSet(), (), {}, frozenset(), decides=False)
@@ -174,6 +176,8 @@ class Reloader:
                 self.seen = seen  # it is not all in force: whoever watches is to find it changed
                 raise
         _log(report)
+        if report.changes:
+            self.last = self.clock.now(), report
         self.on_reloaded(report)
         return report
 

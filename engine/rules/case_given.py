@@ -23,8 +23,8 @@ from engine.sources.samples import NEWEST_PANEL, sample
 
 _MILLISECOND = 1000
 _KINDS = ("event", "restart", "reload")
-_EVENT_KEYS = frozenset({"at", "event", "data", "meta", "panel", "raised"})
-_ENTRY_KEYS = _EVENT_KEYS | {"restart", "reload"}
+EVENT_KEYS = frozenset({"at", "event", "data", "meta", "panel", "raised"})
+_ENTRY_KEYS = EVENT_KEYS | {"restart", "reload"}
 _RELOAD_KEYS = frozenset({"add", "change", "remove"})
 
 
@@ -86,7 +86,7 @@ def _one(
 def _event(
     raw: Mapping[str, Any], setting: Setting, times: Times, moment: int, panel: str, report: Report
 ) -> Happens | None:
-    names.check_keys(raw, _EVENT_KEYS, report)
+    names.check_keys(raw, EVENT_KEYS, report)
     name = raw["event"]
     if not isinstance(name, str) or "*" in name:
         report.at("event").error(codes.WRONG_VALUE, f"{shown(name)} is no event type")
@@ -203,7 +203,7 @@ def _reload(
         return None
     names.check_keys(raw, _RELOAD_KEYS, report)
     remove = shapes.texts(raw, "remove", report)
-    changes = raw.get("change") or {}
+    changes = {} if raw.get("change") is None else raw["change"]
     if not isinstance(changes, Mapping):
         report.at("change").error(codes.WRONG_VALUE, "change maps a rule's id to what changes")
         changes = {}
@@ -212,12 +212,16 @@ def _reload(
             at = report.at("change", name) if name in changes else report.at("remove")
             message = f"there is no rule {shown(name)} by then"
             at.error(codes.BAD_TEST, message, did_you_mean(str(name), sources), key=True)
+    for name, change in changes.items():
+        if not isinstance(change, Mapping):
+            message = f"a change is a mapping of keys of the rule, not {shown(change)}"
+            report.at("change", name).error(codes.WRONG_VALUE, message)
     written = [
         (_changed(sources[name], change), report.at("change", name))
         for name, change in changes.items()
         if name in sources and isinstance(change, Mapping) and isinstance(sources[name], Mapping)
     ]
-    added = raw.get("add") or []
+    added = [] if raw.get("add") is None else raw["add"]
     listed = added if isinstance(added, list) else [added]
     written += [(one, report.at("add", number)) for number, one in enumerate(listed)]
     rules = [rule for source, at in written if (rule := _rule(source, setting, at)) is not None]

@@ -13,7 +13,7 @@ from engine.rules.cases import Ends, Fails
 from engine.rules.report import Report
 from engine.rules.wording import did_you_mean, shown
 
-_FAIL_KEYS = ("message", "retry", "unknown", "reason", "after")
+FAIL_KEYS = ("message", "retry", "unknown", "reason", "after")
 _STATUS = re.compile(r"(?:http )?([1-5]\d\d)\b.*", re.IGNORECASE | re.ASCII)
 _SMTP = re.compile(r"smtp ([45])\d\d\b.*", re.IGNORECASE | re.ASCII)
 _EXIT = re.compile(r"exit (?:code )?(\d{1,3})\b.*", re.IGNORECASE | re.ASCII)
@@ -27,8 +27,8 @@ def compile_mocks(
     raw: Mapping[str, Any], setting: Setting, report: Report
 ) -> dict[str, tuple[Ends, ...]]:
     """Step → how its tries end, one after the other; the last one is for good."""
-    mocks = raw.get("mock") or {}
     at = report.at("mock")
+    mocks = {} if raw.get("mock") is None else raw["mock"]
     if not isinstance(mocks, Mapping):
         at.error(codes.WRONG_VALUE, f"mock maps a step's id to its result, not {shown(mocks)}")
         return {}
@@ -37,6 +37,10 @@ def compile_mocks(
         here = at.at(name)
         _check_step(str(name), setting, here)
         items = value if isinstance(value, list) else [value]
+        if not items:
+            here.error(
+                codes.WRONG_VALUE, "a list of tries has at least one", "{} is an empty result"
+            )
         ends = [
             _ends(one, here.at(number) if isinstance(value, list) else here)
             for number, one in enumerate(items)
@@ -81,7 +85,7 @@ def _fails(raw: Any, report: Report) -> Fails | None:
     if not isinstance(raw, Mapping):
         report.error(codes.WRONG_VALUE, f"fail is a text, as HTTP 503, not {shown(raw)}")
         return None
-    names.check_keys(raw, _FAIL_KEYS, report)
+    names.check_keys(raw, FAIL_KEYS, report)
     said = failure(shapes.text(raw, "message", report) or "it failed")
     after = None
     if raw.get("after") is not None:

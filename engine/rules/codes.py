@@ -44,6 +44,8 @@ NEVER_STORED = "R038"
 NAME_AS_SENT = "R039"
 UNKNOWN_STEP = "R040"
 NOT_INSTALLED = "R041"
+NO_BRACES = "R042"
+NEVER_REACHED = "R043"
 TEST_FAILED = "R044"
 BAD_TEST = "R045"
 NEVER_TRUE = "R046"
@@ -88,15 +90,17 @@ CODES: Mapping[str, str] = {
     NULL_ORDERED: "`<` or `>` on what may be null, under `not` or `!`: null makes it true",
     UNKNOWN_PATH: "a path at which no version of the panel sends anything (a warning)",
     SOME_VERSIONS: "only some versions of the panel send this, or send it so (a warning)",
-    NULL_IN_TEXT: "a text or a function needs what may be null (a warning)",
+    NULL_IN_TEXT: "a text or a function needs what may be null, or not be there (a warning)",
     NEVER_STORED: "a field that carries a credential, and is never stored (a warning)",
     NAME_AS_SENT: "`event` keeps the name that was sent, and this event has others (a warning)",
     UNKNOWN_STEP: "no earlier step of the rule has this id (a warning)",
     NOT_INSTALLED: "an action needs a package that is not installed",
+    NO_BRACES: "a text that looks like the name of a value, without {{ }} (a warning)",
+    NEVER_REACHED: "steps below a stop that always stops (a warning)",
     TEST_FAILED: "a test under `tests:` fails, and holds back the rules that it is about",
     BAD_TEST: "a test names what is not there, or asks for what can't be",
     NEVER_TRUE: "a condition, or a part of one, that no event can make true (a warning)",
-    UNDOES: "rules that undo, or start, each other without an end (a warning)",
+    UNDOES: "rules that undo or start each other, or a follow-up that never comes (a warning)",
     NOT_SEEN: "recorded traffic has nothing of what is asked for: `check --traffic` (a warning)",
     ALWAYS_TRUE: "a text by itself in a condition, which is always true",
     SECRET_SHORT: "a secret that is too short to be masked (a warning)",

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.rules.conditions import Condition
-from engine.rules.expressions import Path
+from engine.rules.expressions import Expression, Path
 from engine.rules.lint_expressions import lint_condition, lint_expression
 from engine.rules.lint_facts import facts_of
 from engine.rules.lint_never import lasting, lint_never, ways_of
 from engine.rules.lint_scope import NOTHING_KNOWN, Facts, How, Scope
+from engine.rules.lint_several import TOLD, kinds_of, tells_apart
 from engine.rules.lint_templates import lint_template, paths_in
 from engine.rules.model import (
     ActionStep,
@@ -21,11 +22,13 @@ from engine.rules.model import (
     ForEachStep,
     Rule,
     Step,
+    StopStep,
 )
 from engine.rules.parameters import CompiledParameters
 from engine.rules.patterns import is_known, matches
 from engine.rules.report import Report
 from engine.rules.templates import Template
+from engine.rules.tree import walk
 from engine.rules.values import Entries, Items, Recipient, Searched, Text, Url, Value
 from engine.sources import catalogue, outlook, own
 from engine.sources.contract import ANYTHING, Shape
@@ -72,9 +75,9 @@ class _RuleLint:
             lint_condition(self.of.when, source["when"], at, How())
             lint_never(self.of.when, at)
         if self.of.per.expression is not None:
-            lint_expression(self.of.per.expression, self.scope.at(report.at("per")), How())
+            lint_per(self.of.per.expression, self.scope.at(report.at("per")))
         self._note(self.of.when, source)
-        facts = self.scope.given(facts_of(self.of.when))
+        facts = self._asked(self.of.when)
         self.steps(self.of.do, source.get("do"), report.at("do"), facts)
 
     def steps(self, steps: Sequence[Step], raw: Any, report: Report, facts: Facts) -> None:
@@ -83,11 +86,13 @@ class _RuleLint:
             number = int(step.path.rpartition(".")[2])
             if isinstance(raw, list):
                 self.step(step, raw[number], report.at(number), facts)
+            if any(isinstance(one, StopStep) for one in walk([step])):
+                facts |= TOLD  # it may have been for the events that lack something
 
     def step(self, step: Step, raw: Mapping[str, Any], report: Report, facts: Facts) -> None:
         """One step, with what is known where it runs."""
         self._note(step.when, raw)
-        inner = facts | self.scope.given(facts_of(step.when))
+        inner = facts | self._asked(step.when)
         if step.when is not None:
             at = self.scope.at(report.at("when"))
             lint_condition(step.when, raw["when"], at, How(facts))
@@ -115,13 +120,14 @@ class _RuleLint:
         ]
         for branch, (at, way) in zip(step.branches, whole, strict=True):
             self._note(branch.when, way)
-            inner = facts | self.scope.given(facts_of(branch.when))
+            inner = facts | self._asked(branch.when)
             if branch.when is not None:
                 asked = self.scope.at(at.at("when"))
                 lint_condition(branch.when, way["when"], asked, How(facts))
                 lint_never(branch.when, asked, lasting(ways_of(self.of.when, asked)))
             key = "do" if "do" in way else "else"
             self.steps(branch.do, way.get(key), at.at(key), inner)
+            facts |= TOLD  # the other ways are for what this one is not for
 
     def _for_each(
         self, step: ForEachStep, raw: Mapping[str, Any], report: Report, facts: Facts
@@ -131,8 +137,13 @@ class _RuleLint:
         before = self.scope
         fields = {**before.names.fields, step.name: ANYTHING}
         self.scope = replace(before, names=replace(before.names, fields=fields))
-        self.steps(step.do, raw["do"], report.at("do"), facts)
+        inner = facts | self.scope.given(step.items.paths[:1] if step.items.is_path else ())
+        self.steps(step.do, raw["do"], report.at("do"), inner)
         self.scope = _with_steps(before, self.ids)
+
+    def _asked(self, when: Condition | None) -> Facts:
+        """What is known where a condition holds."""
+        return self.scope.given(facts_of(when)) | tells_apart(when)
 
     def _note(self, when: Condition | None, raw: Mapping[str, Any]) -> None:
         """Of a condition with an error nobody knows what it asks for."""
@@ -212,6 +223,14 @@ class _RuleLint:
         return replace(scope, names=replace(scope.names, fields=fields))
 
 
+def lint_per(per: Expression, scope: Scope) -> None:
+    """Report what is doubtful in `per`, which is asked before `when` and of every event."""
+    lint_expression(per, scope, How())
+    if per.is_path:
+        found = scope.follow(per.paths[0], How(lenient=True))
+        scope.not_on_all(found, NOTHING_KNOWN, "per", "leave per out: it is the user or the node")
+
+
 def _recipients(value: Recipient, scope: Scope) -> Facts:
     """Where one comes out null, the step is skipped."""
     if isinstance(value.value, Text):
@@ -247,6 +266,7 @@ def _scope(names: Iterable[str], report: Report, hidden: frozenset[str], *, exac
         hidden=hidden,
         exact=exact,
         heard=tuple(one for name in chosen for one in (name, *outlook.other_names(name))),
+        kinds=kinds_of(chosen),
         own=bool(chosen) and own.EVENTS.keys() >= set(chosen),
     )
 

@@ -12,6 +12,7 @@ from engine.rules.expressions import Expression, Node, Path, path_of
 from engine.rules.lint_facts import facts, facts_of
 from engine.rules.lint_never import lint_value
 from engine.rules.lint_scope import How, Reading, Scope
+from engine.rules.lint_several import TOLD, asks_for_nothing, asks_which, tells_apart
 from engine.rules.patterns import is_known, unknown_event
 from engine.rules.wording import shown
 from engine.sources import outlook
@@ -53,7 +54,10 @@ def _lint_join(condition: Condition, raw: Any, scope: Scope, how: How) -> None:
     report = scope.report if listed else scope.report.at(condition.kind)
     written = raw if listed else raw[condition.kind]
     truth = condition.kind == "all"
-    known = [scope.given(facts_of(part, truth=truth)) for part in condition.parts]
+    known = [
+        scope.given(facts_of(part, truth=truth)) | (tells_apart(part) if truth else TOLD)
+        for part in condition.parts
+    ]
     for number, part in enumerate(condition.parts):
         others = how.facts.union(*known[:number], *known[number + 1 :])
         inner = replace(how, facts=others)
@@ -62,7 +66,8 @@ def _lint_join(condition: Condition, raw: Any, scope: Scope, how: How) -> None:
 
 def lint_expression(expression: Expression, scope: Scope, how: How) -> None:
     """Report what is wrong or doubtful in an expression."""
-    _Reader(scope).read(expression.tree, scope.root, how)
+    told = replace(how, facts=how.facts | asks_which(expression.paths))
+    _Reader(scope).read(expression.tree, scope.root, told)
 
 
 def lint_compared_event(name: str, scope: Scope) -> None:
@@ -176,11 +181,15 @@ class _Reader:
     def _either(self, node: Node, at: Reading, how: How) -> Reading:
         left, right = node["children"]
         for one, other in ((left, right), (right, left)):
-            self.read(one, at, replace(self._knowing(how, other, truth=False), lenient=True))
+            inner = self._knowing(how, other, truth=False)
+            # Often one side is for the one event, and one for the other.
+            facts = inner.facts | TOLD
+            self.read(one, at, replace(inner, facts=facts, lenient=True))
         return Reading(ANYTHING)
 
     def _knowing(self, how: How, other: Node, *, truth: bool) -> How:
-        return replace(how, facts=how.facts | self.scope.given(facts(other, truth=truth)))
+        known = self.scope.given(facts(other, truth=truth)) | asks_for_nothing(other)
+        return replace(how, facts=how.facts | known)
 
     def _not(self, node: Node, at: Reading, how: How) -> Reading:
         self.read(node["children"][0], at, replace(how, negated=not how.negated))
@@ -192,6 +201,8 @@ class _Reader:
         read = [self.read(one, at, plain) for one in arguments]
         if name in _REFUSE_NULL and read and _is_null_today(read[0]):
             self.scope.null_in_call(read[0], name)
+        elif name in _REFUSE_NULL and read:
+            self.scope.not_on_all(read[0], how.facts, f"{name}()", "ask for it as well: {} && …")
         if name == "changed" and read and isinstance(read[0].value, str):
             self.scope.follow(tuple(read[0].value.split(".")), plain)
         if name == "contains" and _is_event(arguments[1:]) and isinstance(read[0].value, list):

@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.rules import codes
 from engine.rules.expressions import Path, written
+from engine.rules.lint_several import Kind, lacking
 from engine.rules.report import Report
 from engine.rules.wording import did_you_mean
 from engine.sources import contract
@@ -56,7 +57,8 @@ class Scope:
 
     `subjects` are the scopes whose `data` is itself the user or node; `hidden` are the fields
     that are never stored; `exact`: the rule listens to no other event types than known ones;
-    `heard` are those event types; `note` is told each path that is read, and where; `own`: it listens to the daemon's own events alone.
+    `heard` are those event types, `kinds` the same by what they carry, where that differs; `note`
+    is told each path that is read, and where; `own`: it listens to the daemon's own events alone.
     """
 
     names: Shape
@@ -66,6 +68,7 @@ class Scope:
     exact: bool = False
     own: bool = False
     heard: tuple[str, ...] = ()
+    kinds: tuple[Kind, ...] = ()
     note: Callable[[Path, Report], None] | None = None
 
     def at(self, report: Report) -> Scope:
@@ -155,6 +158,16 @@ class Scope:
             f"{found.text} {_when_null(found.shape)}, which a text cannot hold",
             f"write {{{{ {found.text} | default('…') }}}}, or ask for it with when: {found.text}",
         )
+
+    def not_on_all(self, found: Reading, facts: Facts, what: str, way_out: str) -> None:
+        """Report a path that only some of the rule's events have; `what` cannot do without it."""
+        if found.shape is ANYTHING:
+            return
+        path, types = lacking(found.path, facts, self.kinds)
+        if types:
+            message = f"there is no {written(path)} on {types}, and {what} cannot do without it"
+            hint = f"{way_out.format(written(path))}, or make two rules of it"
+            self.report.warn(codes.NULL_IN_TEXT, message, hint)
 
     def null_in_call(self, found: Reading, function: str) -> None:
         """A function refuses the null that a value may be: then nothing is decided."""

@@ -8,10 +8,12 @@ from typing import Any
 from jinja2 import TemplateError, nodes
 
 from engine.rules.expressions import Path
+from engine.rules.guarding import SIZED
 from engine.rules.lint_expressions import lint_compared_event
 from engine.rules.lint_facts import NONE, Paths
 from engine.rules.lint_never import lint_value
 from engine.rules.lint_scope import Facts, How, Scope
+from engine.rules.lint_several import TOLD, asks_which
 from engine.rules.templates import parsed
 
 _DEFAULTS = {"default", "d"}
@@ -92,10 +94,12 @@ class _Reader:
             found = self.scope.follow(path, how)
             if found.nulls and demanded:
                 self.scope.null_in_text(found)
+            elif demanded:
+                self.scope.not_on_all(found, facts, "a text", "ask for it with when: {}")
 
     def _filter(self, node: nodes.Filter, facts: Facts, needed: bool) -> None:
         if node.node is not None:
-            self.use(node.node, facts, needed=node.name not in _DEFAULTS)
+            self.use(node.node, facts, needed=node.name not in {*_DEFAULTS, SIZED})
         for one in (*node.args, *(pair.value for pair in node.kwargs)):
             self.use(one, facts, needed=needed)
 
@@ -175,11 +179,27 @@ class _Reader:
         self._own |= {name.name for name in _names(node.target)}
 
     def _with(self, facts: Facts, test: nodes.Node, *, truth: bool) -> Facts:
-        return facts | self.scope.given(_facts(test, truth=truth))
+        # Often one way is for the one event, and one for the other.
+        told = TOLD if not truth or _asks_for_nothing(test) else asks_which(_names_in(test))
+        return facts | told | self.scope.given(_facts(test, truth=truth))
 
 
 def _names(target: nodes.Node) -> list[nodes.Name]:
     return [target] if isinstance(target, nodes.Name) else list(target.find_all(nodes.Name))
+
+
+def _names_in(test: nodes.Node) -> list[Path]:
+    found = (test, *test.find_all(nodes.Name))
+    return [(one.name,) for one in found if isinstance(one, nodes.Name)]
+
+
+def _asks_for_nothing(test: nodes.Node) -> bool:
+    """Whether a test may ask for what is not there."""
+    return any(
+        isinstance(one, nodes.Not | nodes.Test)
+        or (isinstance(one, nodes.Const) and one.value is None)
+        for one in (test, *test.find_all((nodes.Not, nodes.Test, nodes.Const)))
+    )
 
 
 def _path(node: nodes.Node) -> Path:
@@ -199,7 +219,9 @@ def _texts(sides: Iterable[nodes.Node]) -> list[str]:
     """The texts that are written out, also in a list, which Jinja may have made one constant."""
     values: list[Any] = []
     for side in sides:
-        if isinstance(side, nodes.List | nodes.Tuple):
+        if isinstance(side, nodes.Filter) and side.name == SIZED and side.node is not None:
+            values += _texts([side.node])
+        elif isinstance(side, nodes.List | nodes.Tuple):
             values += _texts(side.items)
         elif isinstance(side, nodes.Const):
             values += side.value if isinstance(side.value, list | tuple) else [side.value]

@@ -2,71 +2,42 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import combinations
 
 from engine.rules import codes
-from engine.rules.conditions import Condition
-from engine.rules.lint_never import Ways, is_possible, together, ways_of
-from engine.rules.lint_scope import Scope
-from engine.rules.model import ActionStep, AfterStep, ChooseStep, ForEachStep, Rule, Step
-from engine.rules.parameters import CompiledParameters
+from engine.rules.lint_changes import Change, changes_of, place_of
+from engine.rules.lint_never import is_possible, together
+from engine.rules.model import AfterStep, CancelOn, Rule
 from engine.rules.patterns import matches
-from engine.rules.report import Path, Report
-from engine.rules.values import Url
-from engine.sources.contract import ANYTHING
-
-_INSERTED = re.compile(r"\{\{.*?\}\}", re.DOTALL)
-_CALLS: Mapping[tuple[str, str], str] = {
-    ("post", "actions/enable"): "enabled",
-    ("post", "actions/disable"): "disabled",
-    ("patch", ""): "modified",
-}
-"""What a call to the panel's own API makes of a user or node: method and end of the path."""
-_ADDRESS = re.compile(r"/api/(user|node)s(?:/[*\w-]+)?/?(actions/\w+)?/?(?:\?.*)?")
-_OPPOSITE = {"enabled": "disabled", "disabled": "enabled"}
-_UNKNOWN_NAMES = Scope(names=ANYTHING)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A call that changes a user or node in the panel, which then raises `event`.
-
-    `at` is where it stands in its rule, `target` the panel; `asked` are the ways of getting there,
-    `free` tells that nothing is asked at all.
-    """
-
-    event: str
-    target: str
-    at: Path
-    asked: Ways
-    free: bool
-
-    @property
-    def opposite(self) -> str:
-        """The event of the call that undoes this one."""
-        subject, _, what = self.event.partition(".")
-        theirs = subject in {"user", "node"} and what in _OPPOSITE
-        return f"{subject}.{_OPPOSITE[what]}" if theirs else ""
+from engine.rules.report import Report
+from engine.rules.tree import walk_all
 
 
 def lint_undoing(rules: Sequence[tuple[Rule, Report]]) -> None:
     """Report the rules that undo each other, and those that start each other without an end."""
-    live = [(rule, report, changes) for rule, report in rules if (changes := _changes(rule))]
+    for rule, report in rules:
+        _never_met(rule, report)
+    live = [(rule, report, changes) for rule, report in rules if (changes := changes_of(rule))]
     for rule, report, changes in live:
         _itself(rule, report, changes)
+        _called_off(rule, report, changes)
     for first, second in combinations(live, 2):
         _each_other(first, second)
+    _rings([one for one in live if not one[0].holds_back])
 
 
 Changing = tuple[Rule, Report, list[Change]]
+_ENDING = ".deleted"
+"""What is deleted cannot be deleted again."""
+_BEGINNING = ".created"
+_PAIR = 2
 
 
 def _itself(rule: Rule, report: Report, changes: list[Change]) -> None:
     for one in changes:
-        if one.free and not rule.holds_back and _hears(rule, one.event):
+        once = one.event.endswith(_ENDING)
+        if one.free and not once and not rule.holds_back and _hears(rule, one.event):
             message = f"this raises {one.event}, which the rule waits for: without an end"
             hint = "ask with when whether there is still something to change"
             report.at(*one.at).warn(codes.UNDOES, message, hint)
@@ -114,57 +85,80 @@ def _same_event(first: Rule, second: Rule) -> bool:
     )
 
 
-def _changes(rule: Rule) -> list[Change]:
-    if rule.mode != "live":
-        return []
-    return list(_of_steps(rule.do, (rule.when,)))
+def _never_met(rule: Rule, report: Report) -> None:
+    """Report an await of what calls the same step off: that is asked first."""
+    for step in walk_all(rule):
+        if not isinstance(step, AfterStep):
+            continue
+        for one in dict.fromkeys(awaited.pattern for awaited in step.awaits):
+            if _cancels(step.cancel_on, one):
+                message = f"{one} calls this off before the await is met: its do never runs"
+                hint = "leave it out of cancel_on, or give that a when"
+                report.at(*place_of(step.path), "cancel_on").warn(codes.UNDOES, message, hint)
 
 
-def _of_steps(steps: Iterable[Step], asked: tuple[Condition | None, ...]) -> Iterator[Change]:
-    """The calls that are made at once; what comes later may be called off."""
-    for step in steps:
-        when = (*asked, step.when)
-        if isinstance(step, ActionStep):
-            yield from _of_action(step, when)
-        elif isinstance(step, ChooseStep):
-            for branch in step.branches:
-                # Of a way it is not known what the others asked for: it is no free one.
-                yield from _unfree(_of_steps(branch.do, (*when, branch.when)))
-        elif isinstance(step, ForEachStep):
-            yield from _unfree(_of_steps(step.do, when))
-        elif not isinstance(step, AfterStep):
-            return  # a stop: what stands below it may never be reached
-
-
-def _unfree(changes: Iterable[Change]) -> Iterator[Change]:
-    for one in changes:
-        yield Change(one.event, one.target, one.at, None, free=False)
-
-
-def _of_action(step: ActionStep, asked: tuple[Condition | None, ...]) -> Iterator[Change]:
-    template = step.template
-    if not isinstance(template, CompiledParameters):
+def _called_off(rule: Rule, report: Report, changes: list[Change]) -> None:
+    """Report a follow-up that is called off by what the same run has done just before."""
+    if rule.per.expression is not None:
         return
-    ways: Ways = ((),)
-    for one in asked:
-        ways = together(ways, ways_of(one, _UNKNOWN_NAMES))
-    free = all(one is None for one in asked)
-    at = (*_place(step.path), step.action)
-    for event in template.emits:
-        yield Change(event, step.target, at, ways, free)
-    for method, value in template.values.items():
-        event = _event(method, value.template.text) if isinstance(value, Url) else ""
-        if event:
-            yield Change(event, step.target, (*at, method), ways, free)
+    for step in rule.do:
+        if not isinstance(step, AfterStep):
+            continue
+        number = place_of(step.path)[1]
+        for one in changes:
+            if one.sure and int(one.at[1]) < int(number) and _cancels(step.cancel_on, one.event):
+                message = f"the rule itself raises {one.event} before, which calls this off"
+                hint = "leave it out of cancel_on, or give that a when"
+                report.at(*place_of(step.path), "cancel_on").warn(codes.UNDOES, message, hint)
 
 
-def _place(path: str) -> Path:
-    return tuple(int(part) if part.isdigit() else part for part in path.split("."))
+def _cancels(watched: Sequence[CancelOn], event: str) -> bool:
+    """Whether the event, or whatever fits this glob, cancels in any case."""
+    return any(
+        one.when is None and (one.pattern == event or matches(one.pattern, event))
+        for one in watched
+    )
 
 
-def _event(method: str, url: str) -> str:
-    """The event that the panel raises for this call; "" where it is none that is known."""
-    path = re.sub(r"^[a-z]+://[^/]*", "", _INSERTED.sub("*", url))
-    found = _ADDRESS.fullmatch(path)
-    what = _CALLS.get((method, found[2] or "")) if found else None
-    return f"{found[1]}.{what}" if found and what else ""
+def _rings(live: Sequence[Changing]) -> None:
+    """Report rules of which each starts the next, and the last one the first."""
+    told: set[int] = set()
+    for start in range(len(live)):
+        ring = [] if start in told else _ring(live, start)
+        if ring:
+            told.update(number for number, _ in ring)
+            number, change = ring[-1]
+            ids = [live[one][0].id for one, _ in ring]
+            message = f"these rules start each other without an end: {' → '.join([*ids, ids[0]])}"
+            hint = "give one of them a when or a throttle, or let it wait for something else"
+            live[number][1].at(*change.at).warn(codes.UNDOES, message, hint)
+
+
+Ring = list[tuple[int, Change]]
+
+
+def _ring(live: Sequence[Changing], start: int) -> Ring:
+    """The shortest way from a rule back to itself over others behind it: each with what it changes."""
+    ways: list[Ring] = [[(start, one)] for one in live[start][2] if one.free]
+    seen = {start}
+    for way in ways:  # grows while it is gone through
+        change = way[-1][1]
+        if len(way) > 1 and _hears(live[start][0], change.event) and _is_endless(way):
+            return way
+        for following in range(start + 1, len(live)):
+            rule, _, changes = live[following]
+            if following not in seen and _hears(rule, change.event):
+                seen.add(following)
+                ways += [[*way, (following, one)] for one in changes if one.free]
+    return []
+
+
+def _is_endless(ring: Ring) -> bool:
+    """Not where it goes through two panels, deletes for good, or is told as undoing already."""
+    changes = [one for _, one in ring]
+    ends, begins = (
+        any(one.event.endswith(word) for one in changes) for word in (_ENDING, _BEGINNING)
+    )
+    undone = len(ring) == _PAIR and changes[0].opposite == changes[1].event
+    panels = {one.target for one in changes if one.target}
+    return len(panels) <= 1 and not undone and (begins or not ends)

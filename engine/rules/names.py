@@ -20,9 +20,9 @@ DIGESTING = frozenset({"events", "digest"})
 
 # What other programs call it: keys that no look at the spelling would find.
 OTHER_WORDS = {
-    "if": "when", "condition": "when", "conditions": "when", "unless": "when", "event": "on",
+    "if": "when", "condition": "when", "conditions": "when", "event": "on",
     "events": "on", "trigger": "on", "name": "id", "then": "do", "steps": "do", "actions": "do",
-    "action": "do", "enabled": "mode", "disabled": "mode",
+    "action": "do", "enabled": "mode", "disabled": "mode", "wait": "after", "delay": "after", "sleep": "after",
 }  # fmt: skip
 FILE_KEYS = frozenset({"version", "connections", "vars", "defaults", "rules", "tests"})
 DEFAULTS_KEYS = frozenset({"timezone", "keep_fields"})
@@ -44,5 +44,7 @@ def check_keys(raw: Mapping[str, Any], known: Collection[str], report: Report) -
         if key not in known:
             meant = OTHER_WORDS.get(key.lower(), "")
             hint = f'did you mean "{meant}"?' if meant in known else did_you_mean(key, known)
+            if key.lower() == "unless" and "when" in known:
+                hint = "write when: {not: …}"
             message = f'there is no key "{shortened(key)}" here'
             report.at(key).error(codes.UNKNOWN_KEY, message, hint, key=True)

@@ -54,6 +54,9 @@ SECRET = re.compile(r"""\s*secret\(\s*(['"])([^'"]*)\1\s*\)\s*""")
 _INSIDE = re.compile(r"""\bsecret\(\s*['"]""")
 _WHERE = "secrets may stand in connections, http headers, query and auth, and env of shell"
 _PLACEHOLDER = "x"
+_BARE_NAME = re.compile(
+    r"(user|node|data|latest|previous|steps|vars|meta)(\.[A-Za-z_]\w*)+", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +238,11 @@ class ValueCompiler:
             self.terms.secrets.hide(text)
             hint = "write secret('a_name') instead, and give the value by that name"
             report.warn(codes.WRITTEN_SECRET, "a credential is written out here", hint)
+        if _BARE_NAME.fullmatch(text.strip()):
+            hint = f"write {{{{ {text.strip()} }}}}"
+            report.warn(
+                codes.NO_BRACES, "this is sent as it stands, not the value of that name", hint
+            )
         if line:
             try:
                 checked_line(text)

@@ -35,6 +35,8 @@ def unknown_event(pattern: str) -> tuple[str, str]:
     if pattern.startswith(OWN):
         message = f'Rulewave itself raises no "{shortened(pattern)}"'
         return message, did_you_mean(pattern, own.EVENTS)
+    if outlook.is_only_a_name(pattern):
+        return f'no panel sends "{pattern}"', "panels know the name, and never send such an event"
     return f'no panel sends "{shortened(pattern)}"', did_you_mean(pattern, known_events())
 
 

@@ -25,6 +25,10 @@ from engine.rules.wording import shown
 ID = re.compile(r"[a-z0-9][a-z0-9-]*", re.ASCII)
 LONGEST_ID = 100
 MODES = ("live", "shadow", "off")
+_OBJECTS = {
+    "user": "user.key", "node": "node.key", "data.user": "user.key", "data.node": "node.key",
+    "data": "user.key", "latest": "user.key", "previous": "user.key", "meta": "user.key",
+}  # fmt: skip
 Lint = Callable[[Rule, Report], None]
 
 
@@ -178,6 +182,10 @@ def _per(source: Mapping[str, Any], report: Report) -> Per:
     if raw == "none":
         return Per("none")
     expression = compile_expression(raw, report.at("per"))
+    better = _OBJECTS.get(expression.text.strip()) if expression else None
+    if better is not None:
+        message = f"per: {shown(raw)} is a whole object, and no key"
+        report.at("per").error(codes.WRONG_VALUE, message, f"write per: {better}")
     return Per(expression.text, expression) if expression else Per()
 
 

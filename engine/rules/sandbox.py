@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, wraps
 from typing import Any
 
 from jinja2 import StrictUndefined, Undefined, UndefinedError, nodes, pass_context
-from jinja2.runtime import Context
+from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.visitor import NodeTransformer
 
 from engine.errors import CouldNotEvaluate
+from engine.rules.arguments import check_arguments, check_operands
 from engine.rules.expressions import ALL_FUNCTIONS
 from engine.rules.filters import FILTERS, default
 from engine.rules.functions import Function
-from engine.rules.limits import check_arguments, check_operands, paced, sized
+from engine.rules.guarding import CHARGED, GIVEN, PACED, SIZED, Guarding
+from engine.rules.limits import charge, check_plain, check_time, drawn, paced, sized, weight
 from engine.rules.wording import did_you_mean
 
 # Regular expressions that take for ever on some texts.
 _LEFT_OUT = frozenset({"urlize"})
 _SEPARATORS = (",", ";", "<", ">", '"', "\\")
-_GIVEN = "~"
 # Telegram takes any of these after a backslash as itself, wherever it stands.
 _MARKDOWN = re.compile(r"[_*\[\]()~`>#+\-=|{}.!\\]")
-_PACED = "~paced"
-_SIZED = "~sized"
+# These take all items at once, and some make something of each.
+_WHOLE = frozenset(
+    {"batch", "groupby", "last", "list", "max", "min", "reverse", "slice", "sort", "sum", "unique"}
+)
+# These give back a part of what they get, and make nothing.
+_PARTS = frozenset({"first", "last", "min", "max", "random", "attr", GIVEN})
 
 
 class NullError(UndefinedError):
@@ -77,21 +81,6 @@ class _Context(Context):
         return _null(key) if value is None else value
 
 
-class _Guarding(NodeTransformer):
-    """Puts filters of our own around what could turn a null into the text None, or never end."""
-
-    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802  # the library's naming
-        self.generic_visit(node)
-        node.iter = nodes.Filter(node.iter, _PACED, [], [], None, None).set_lineno(node.lineno)
-        return node
-
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802  # the library's naming
-        self.generic_visit(node)
-        sides = [nodes.Filter(side, _GIVEN, [], [], None, None) for side in node.nodes]
-        joined = nodes.Concat(sides).set_lineno(node.lineno)
-        return nodes.Filter(joined, _SIZED, [], [], None, None).set_lineno(node.lineno)
-
-
 class RuleEnvironment(ImmutableSandboxedEnvironment):
     """Keys win over methods; null and unknown names are errors; sizes are capped."""
 
@@ -109,11 +98,13 @@ class RuleEnvironment(ImmutableSandboxedEnvironment):
             else _finalize,
             keep_trailing_newline=True,
         )
-        own = {**FILTERS, _GIVEN: lambda value: value, _PACED: paced, _SIZED: sized}
+        own = {**FILTERS, GIVEN: lambda value: value, PACED: paced, SIZED: sized}
         known = {name: call for name, call in self.filters.items() if name not in _LEFT_OUT}
         self.filters = {name: _guarded(name, call) for name, call in (known | own).items()}
-        self.filters |= {"default": default, "d": default}
-        self.tests |= {
+        self.filters |= {"default": _clocked(default), "d": _clocked(default), CHARGED: _charged}
+        known_tests: Mapping[str, Any] = self.tests
+        self.tests = {name: _clocked(call) for name, call in known_tests.items()} | {
+            **{name: _guarded(name, known_tests[name]) for name in ("lower", "upper")},
             "none": _is_null,
             "defined": lambda value: not isinstance(value, Undefined) or _is_null(value),
             "undefined": lambda value: isinstance(value, Undefined) and not _is_null(value),
@@ -133,6 +124,8 @@ class RuleEnvironment(ImmutableSandboxedEnvironment):
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """`a[b]`, likewise."""
+        check_time()
+        check_plain(argument)
         if isinstance(obj, Undefined):
             return obj
         value = super().getitem(obj, argument)
@@ -149,10 +142,15 @@ class RuleEnvironment(ImmutableSandboxedEnvironment):
         name = getattr(__obj, "__name__", "")
         subject = getattr(getattr(__obj, "__wrapped__", __obj), "__self__", None)
         check_arguments(name, subject, args, kwargs)
+        if not isinstance(__obj, Macro):
+            for value in (*args, *kwargs.values()):
+                check_plain(value)
+        if name == "join" and isinstance(subject, str) and args:
+            args = (drawn(args[0], len(subject)), *args[1:])
         return sized(super().call(__context, __obj, *args, **kwargs))
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        tree: nodes.Template = _Guarding().visit(super()._parse(source, name, filename))
+        tree: nodes.Template = Guarding().visit(super()._parse(source, name, filename))
         return tree
 
 
@@ -171,9 +169,13 @@ def _finalize(value: Any) -> Any:
     if value is None:
         raise NullError("the value is null; give it a value with default")
     if isinstance(value, bool):
-        return str(value).lower()
+        value = str(value).lower()
     if callable(value) and not isinstance(value, Undefined):
         raise UndefinedError("a function is no value; are its brackets missing?")
+    if not isinstance(value, str):
+        weight(value)
+        value = str(value)
+    charge(len(value))
     return value
 
 
@@ -206,10 +208,41 @@ def _guarded(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
             str(value)  # raises, and says which name is missing or null
         if name == "join" and isinstance(value, list) and None in value:
             raise NullError("join: a value in the list is null")
+        for given in (value, *values[first + 1 :], *options.values()):
+            check_plain(given)
         check_arguments(name, value, values[first + 1 :], options)
-        return sized(call(*values, **options))
+        if name == "join":
+            values = _joinable(values, first, options)
+        elif name in _WHOLE and isinstance(value, Iterator):
+            values = (*values[:first], drawn(value, 0), *values[first + 1 :])
+        made = call(*values, **options)
+        return made if name in _PARTS else sized(made)
 
     return guarded
+
+
+def _joinable(values: tuple[Any, ...], at: int, options: Mapping[str, Any]) -> tuple[Any, ...]:
+    separator = values[at + 1] if len(values) > at + 1 else options.get("d", "")
+    return (*values[:at], drawn(values[at], len(str(separator))), *values[at + 1 :])
+
+
+def _clocked(call: Callable[..., Any]) -> Callable[..., Any]:
+    """What gives back no more than it gets, and may be asked for ever."""
+
+    @wraps(call)
+    def clocked(*values: Any, **options: Any) -> Any:
+        check_time()
+        return call(*values, **options)
+
+    return clocked
+
+
+# With the context, so that it is not worked out once, when the template is compiled.
+@pass_context
+def _charged(_: Context, size: int) -> str:
+    """Fixed text in a loop is printed in each round."""
+    charge(size)
+    return ""
 
 
 def _global(name: str, ours: Function) -> Callable[..., Any]:

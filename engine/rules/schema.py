@@ -6,7 +6,6 @@ from typing import Any
 
 from engine.action import Registry
 from engine.rules import holding, ruling, schema_words, shapes
-from engine.rules.cases import ENDINGS, HELD_BY
 from engine.rules.connections import kinds_of
 from engine.rules.schema_parameters import schema_of
 from engine.rules.schema_parts import (
@@ -15,15 +14,18 @@ from engine.rules.schema_parts import (
     TEXTS,
     Schema,
     either,
+    inline,
     listed,
     mapping,
     number,
+    optional,
     parts,
     ref,
     whole,
     words,
 )
 from engine.rules.schema_steps import step_parts
+from engine.rules.schema_tests import test_parts
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -35,7 +37,7 @@ def rules_schema(actions: Registry) -> Schema:
     """JSON Schema (draft 2020-12) of one rules file, with the actions that there are."""
     fields = schema_words.described(_file(), schema_words.FILE)
     found = mapping(fields, ["version"])
-    defs = parts() | step_parts(actions) | _rule_parts()
+    defs = parts() | step_parts(actions) | _rule_parts() | test_parts(actions)
     for name, action in actions.items():
         defs |= schema_of(name, action.params, open_everywhere=False)
     for kind, model in kinds_of(actions).items():
@@ -47,7 +49,7 @@ def rules_schema(actions: Registry) -> Schema:
 
 def _file() -> dict[str, Schema]:
     named = {"pattern": whole(shapes.WORD)}
-    zones = {"timezone": ref("timezone"), "keep_fields": TEXTS}
+    zones = {"timezone": inline("timezone"), "keep_fields": optional(TEXTS)}
     defaults = mapping(schema_words.described(zones, schema_words.DEFAULTS))
     return {
         "version": {"const": 1},
@@ -77,7 +79,7 @@ def _connection(kinds: list[str]) -> Schema:
 
 def _rule_parts() -> dict[str, Schema]:
     rule = mapping(schema_words.described(_rule(), schema_words.RULE), ["id", "on", "do"])
-    return {"rule": rule, "clock": _clock(), "digest": _digest(), "test": _test()}
+    return {"rule": rule, "clock": _clock(), "digest": _digest()}
 
 
 def _rule() -> dict[str, Schema]:
@@ -87,22 +89,22 @@ def _rule() -> dict[str, Schema]:
         "id": ref("id"),
         "on": either(source, listed(source)),
         "when": ref("condition"),
-        "per": ref("expression"),
+        "per": inline("expression"),
         "do": ref("steps"),
-        "mode": words(*ruling.MODES),
-        "description": TEXT,
-        "tags": TEXTS,
+        "mode": optional(words(*ruling.MODES)),
+        "description": optional(TEXT),
+        "tags": optional(TEXTS),
         "empty_ok": FLAG,
         "on_failure": ref("steps"),
-        "was": either(ref("id"), {"type": "array", "items": ref("id")}),
-        "threshold": mapping(counted, counted),
-        "throttle": ref("throttle"),
-        "digest": ref("digest"),
-        "concurrency": words(*holding.MODES),
+        "was": optional(either(ref("id"), {"type": "array", "items": ref("id")})),
+        "threshold": optional(mapping(counted, counted)),
+        "throttle": inline("throttle"),
+        "digest": optional(ref("digest")),
+        "concurrency": optional(words(*holding.MODES)),
         "quiet": ref("quiet"),
-        "cancel_on": ref("watched"),
-        "priority": words(*holding.PRIORITIES),
-        "ttl": ref("duration"),
+        "cancel_on": inline("watched"),
+        "priority": optional(words(*holding.PRIORITIES)),
+        "ttl": inline("duration"),
     }
 
 
@@ -110,64 +112,19 @@ def _clock() -> Schema:
     fields = {
         "cron": ref("cron"),
         "every": ref("duration"),
-        "timezone": ref("timezone"),
-        "if_late": ref("if_late"),
+        "timezone": inline("timezone"),
+        "if_late": inline("if_late"),
     }
     return mapping(fields, oneOf=[{"required": ["cron"]}, {"required": ["every"]}])
 
 
 def _digest() -> Schema:
     fields = {
-        "wait": ref("duration"),
-        "every": ref("duration"),
-        "max": number(1, holding.MOST_GATHERED),
+        "wait": inline("duration"),
+        "every": inline("duration"),
+        "max": optional(number(1, holding.MOST_GATHERED)),
         "at": ref("cron"),
-        "timezone": ref("timezone"),
+        "timezone": inline("timezone"),
     }
     spans: list[Any] = [{"required": ["wait"]}, {"required": ["every"]}]
     return mapping(fields, oneOf=[{"required": ["at"]}, {"anyOf": spans}])
-
-
-def _given() -> Schema:
-    fields: dict[str, Schema] = {
-        "at": TEXT,
-        "event": TEXT,
-        "data": {"type": "object"},
-        "meta": {"type": "object"},
-        "raised": TEXT,
-        "panel": either(TEXT, {"type": "number"}),
-        "restart": {},
-        "reload": {"type": "object"},
-    }
-    return mapping(fields, oneOf=[{"required": [one]} for one in ("event", "restart", "reload")])
-
-
-def _endings(kind: str) -> Schema:
-    """Rules, as ids or with what is asked of their ends."""
-    some = {"type": "string", "pattern": r"\*"}
-    fields: dict[str, Schema] = {
-        "rule": TEXT,
-        "at": TEXT,
-        "why": TEXT,
-        "by": either(words(*HELD_BY), some) if kind == "held" else TEXT,
-        "times": {"type": "integer", "minimum": 1},
-    }
-    one = either(TEXT, mapping(fields, ("rule",)))
-    return either(one, {"type": "array", "items": one}, {"type": "null"})
-
-
-def _test() -> Schema:
-    """A story: its own reader says what is wrong inside it."""
-    fields: dict[str, Schema] = {
-        "name": TEXT,
-        "rule": TEXTS,
-        "given": {"type": "array", "items": _given()},
-        "until": TEXT,
-        "expect": mapping(
-            {"actions": {"type": "array"}, **{key: _endings(key) for key in ENDINGS}}
-        ),
-        "mock": {"type": "object"},
-        "start": {},
-        "panel": either(TEXT, {"type": "number"}),
-    }
-    return mapping(schema_words.described(fields, schema_words.TEST))

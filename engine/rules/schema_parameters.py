@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from engine.rules.marks import LITERAL, slots
-from engine.rules.schema_parts import TEMPLATE, Schema, either, ref
+from engine.rules.schema_parts import DIGITS, TEMPLATE, Schema, either, optional, ref
 
 _TAKEN_AS_IT_STANDS = {"literal", "event"}
 
@@ -28,7 +28,7 @@ def schema_of(name: str, model: type[BaseModel], *, open_everywhere: bool) -> di
         key: _plain(one) if key in fixed else _loosened(one) for key, one in fields.items()
     }
     if "rate" in fields and open_everywhere:
-        found["properties"]["rate"] = ref("rate")
+        found["properties"]["rate"] = optional(ref("rate"))
     if open_everywhere:
         found["required"] = sorted({"kind", *found.get("required", ())})
     nested = {f"{name}.{key}": _loosened_object(one) for key, one in inner.items()}
@@ -68,7 +68,8 @@ def _loosened(schema: Schema) -> Schema:
         return schema
     if changed.keys() <= {"type", "title"} and changed.get("type") == "string":
         return schema
-    return {**said, **either(_plain(changed), TEMPLATE)}
+    more = [DIGITS] if changed.get("type") == "integer" else []
+    return {**said, **either(_plain(changed), TEMPLATE, *more)}
 
 
 def _plain(schema: Any) -> Any:
@@ -86,5 +87,6 @@ def _plain(schema: Any) -> Any:
             else _plain(value)
         )
         for key, value in schema.items()
-        if key != "title" or not isinstance(value, str)
+        # An editor would write a default of null out.
+        if (key, value) != ("default", None) and (key != "title" or not isinstance(value, str))
     }

@@ -13,6 +13,9 @@ Schema = dict[str, Any]
 TEMPLATE: Schema = {"type": "string", "pattern": r"\{\{|\{%|^\s*secret\("}
 """A text whose value only shows when it is rendered, and so may stand for anything."""
 
+DIGITS: Schema = {"type": "string", "pattern": r"^\d+$"}
+"""A number in quotes."""
+
 
 def whole(pattern: re.Pattern[str]) -> str:
     """The pattern for a whole text, in words that editors know as well."""
@@ -51,6 +54,23 @@ def number(least: int, most: int) -> Schema:
     return {"type": "integer", "minimum": least, "maximum": most}
 
 
+def optional(shape: Schema) -> Schema:
+    """The same, or no value at all: such a key is as good as none."""
+    kind = shape.get("type")
+    if isinstance(kind, str) and not shape.keys() & {"enum", "oneOf", "not"}:
+        return {**shape, "type": [kind, "null"]}
+    if "anyOf" in shape:
+        return {**shape, "anyOf": [*shape["anyOf"], NOTHING]}
+    return either(shape, NOTHING)
+
+
+def inline(name: str) -> Schema:
+    """The same as `ref`, or no value at all, written out: editors then show the key's own words."""
+    return optional(parts()[name])
+
+
+ANYTHING: Schema = {}
+NOTHING: Schema = {"type": "null"}
 TEXT: Schema = {"type": "string"}
 FLAG: Schema = {"type": "boolean"}
 TEXTS = either({"type": "string"}, {"type": "array", "items": {"type": "string", "minLength": 1}})
@@ -69,8 +89,9 @@ def parts() -> dict[str, Schema]:
         "word": word,
         # The second half offers the known names; the first takes those of other panels and globs.
         "event": either(
-            _text("An event type, or a glob as user.*.", shapes.EVENT_TYPE), {"enum": known}
+            _text("An event type, or a glob as user.*.", shapes.EVENT_TYPE), ref("event.known")
         ),
+        "event.known": {"enum": known},
         "expression": {"type": "string", "minLength": 1, "description": "A JMESPath expression."},
         "condition": _condition(),
         "watched": _watched(),
@@ -110,11 +131,11 @@ def _quiet() -> Schema:
     day = {"type": "string", "examples": ["mon-fri", "sat, sun"]}
     fields = {
         "between": ref("between"),
-        "days": either(day, {"type": "array", "items": day}),
-        "timezone": ref("timezone"),
-        "then": words("hold", "drop"),
+        "days": optional(either(day, {"type": "array", "items": day})),
+        "timezone": optional({**TEXT, "examples": ["Europe/Berlin"]}),
+        "then": optional(words("hold", "drop")),
     }
-    return mapping(fields, ["between"])
+    return optional(mapping(fields, ["between"]))
 
 
 def _if_late() -> Schema:

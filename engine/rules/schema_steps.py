@@ -10,9 +10,11 @@ from engine.rules.schema_parts import (
     TEXT,
     Schema,
     either,
+    inline,
     listed,
     mapping,
     number,
+    optional,
     ref,
     words,
 )
@@ -23,7 +25,7 @@ def step_parts(actions: Registry) -> dict[str, Schema]:
     return {
         "step": _step(sorted(actions), actions),
         "steps": listed(ref("step")),
-        "retry": _retry(),
+        "retry": optional(_retry()),
         "way": either(
             mapping({"when": ref("condition"), "do": ref("steps")}, ["when", "do"]),
             mapping({"else": ref("steps")}, ["else"]),
@@ -49,23 +51,23 @@ def _step(found: list[str], actions: Registry) -> Schema:
 
 
 def _fields() -> dict[str, Schema]:
-    until = mapping({"until": ref("expression"), "offset": ref("duration")}, ["until"])
+    until = mapping({"until": ref("expression"), "offset": inline("duration")}, ["until"])
     loop = {"in": ref("expression"), "as": ref("word"), "do": ref("steps")}
     return {
-        "id": ref("word"),
+        "id": inline("word"),
         "when": ref("condition"),
         "retry": ref("retry"),
-        "timeout": ref("duration"),
-        "on_error": words("stop", "continue"),
-        "if_unknown": words("repeat", "dead"),
+        "timeout": inline("duration"),
+        "on_error": optional(words("stop", "continue")),
+        "if_unknown": optional(words("repeat", "dead")),
         "after": either(ref("duration"), until),
         "await": ref("watched"),
         "within": ref("duration"),
         "do": ref("steps"),
         "else": ref("steps"),
-        "cancel_on": ref("watched"),
-        "if_late": ref("if_late"),
-        "on_rule_change": words(*followups.CHANGES),
+        "cancel_on": inline("watched"),
+        "if_late": inline("if_late"),
+        "on_rule_change": optional(words(*followups.CHANGES)),
         "quiet": ref("quiet"),
         "choose": listed(ref("way")),
         "for_each": mapping(loop, ["in", "do"]),
@@ -111,8 +113,8 @@ def _alone(key: str) -> Schema:
 def _retry() -> Schema:
     fields = {
         "tries": number(1, steps.MOST_TRIES),
-        "backoff": ref("duration"),
-        "max": ref("duration"),
-        "for": ref("duration"),
+        "backoff": inline("duration"),
+        "max": inline("duration"),
+        "for": inline("duration"),
     }
     return mapping(fields, **{"not": {"required": ["tries", "for"]}})

@@ -81,6 +81,31 @@ TEST: Words = {
     "panel": ("Which panel version sends the events.", "3.3"),
 }
 
+GIVEN: Words = {
+    "at": ("When it happens; 0s without it.", "5m"),
+    "event": ("The type of the event that arrives.", "user.expired"),
+    "data": ("Merged over a body made up for that panel.", {"username": "anna_k"}),
+    "meta": ("Merged over the meta made up for that panel.", {"expiration": -24}),
+    "raised": ("The event's own timestamp, where that is not when it arrives.", "0s"),
+    "panel": ("Which panel version sends this one.", "3.3"),
+    "restart": ("The daemon stops, and starts so much later.", {"down_for": "20m"}),
+    "reload": ("The rules are changed.", {"change": {"node-down": {"mode": "off"}}}),
+}
+EXPECT: Words = {
+    "actions": ("What is done, exactly.", [{"at": "5m", "log": {"text": "*fra-1*"}}]),
+    "cancelled": ("Rules of which a run or follow-up was called off.", ["node-down"]),
+    "held": ("Rules of which a match was held back.", ["node-down"]),
+    "dead": ("Rules with a dead letter.", ["node-down"]),
+    "expired": ("Rules of which a run came too late.", ["node-down"]),
+    "on_hold": ("Rules of which follow-ups are on hold.", ["node-down"]),
+    "could_not_evaluate": ("Rules that could not be evaluated.", ["node-down"]),
+}
+ACT: Words = {
+    "at": ("When it is done.", "5m"),
+    "rule": ("The rule that does it.", "node-down"),
+    "step": ("The step that does it, by its id or place.", "do.0"),
+}
+
 
 def described(schemas: Mapping[str, Any], words: Words) -> dict[str, Any]:
     """Each key's schema with what is said of it."""

@@ -21,6 +21,7 @@ from engine.rules.model import (
     ConnectionSpec,
     Retry,
     Step,
+    StopStep,
 )
 from engine.rules.parameters import Terms, compile_parameters
 from engine.rules.report import Report
@@ -57,6 +58,11 @@ class StepCompiler:
             report.error(codes.WRONG_VALUE, f"{name} is a list of steps, not {shown(raw)}")
             return ()
         found = [self.step(one, f"{path}.{at}", report.at(at)) for at, one in enumerate(raw)]
+        for at, step in enumerate(found[:-1]):
+            if isinstance(step, StopStep) and step.when is None:
+                hint = "give the stop a when, or take out what stands below it"
+                message = "nothing below this stop is ever done"
+                report.at(at).warn(codes.NEVER_REACHED, message, hint)
         return tuple(step for step in found if step is not None)
 
     def step(self, raw: Any, path: str, report: Report) -> Step | None:
@@ -171,6 +177,11 @@ class StepCompiler:
         if len(fitting) == 1:
             return fitting[0]
         kinds = " or ".join(sorted(action.kinds))
+        if self.broken_connections and not fitting:
+            names_of = ", ".join(sorted(self.broken_connections))
+            message = f"{action.name} needs a connection, and {names_of} can't be used"
+            report.error(codes.NO_CONNECTION, message, "mend the connection first", key=True)
+            return None
         if fitting:
             message = f"{action.name} needs to know which connection to use"
             hint = f"write connection: and one of {', '.join(fitting)}"

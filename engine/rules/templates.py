@@ -15,7 +15,7 @@ from jinja2.meta import find_undeclared_variables
 from engine.errors import CouldNotEvaluate, UserError
 from engine.rules import codes
 from engine.rules.filters import TIMEZONE
-from engine.rules.limits import MAX_OUTPUT, check_time, time_limit
+from engine.rules.limits import MAX_OUTPUT, check_time, limited
 from engine.rules.sandbox import NullError, environment
 from engine.rules.wording import did_you_mean, shortened
 
@@ -98,11 +98,11 @@ class Template:
 
     def _chunks(self, names: Mapping[str, Any]) -> Iterator[str]:
         if self._compiled is None:
-            self._compiled = environment(self.html, self.address, self.markdown).from_string(
-                self.text
-            )
+            known = environment(self.html, self.address, self.markdown)
+            with limited(MAX_SECONDS):
+                self._compiled = known.from_string(self.text)
         size = 0
-        with time_limit(MAX_SECONDS):
+        with limited(MAX_SECONDS):
             for chunk in self._compiled.generate(names):
                 size += len(chunk)
                 if size > MAX_OUTPUT:

@@ -26,6 +26,7 @@ Path = tuple[str | int, ...]
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _CORE = "tag:yaml.org,2002:"
 _QUOTE = "put the whole text in quotes"
+_BARE_TEMPLATE = re.compile(r"[:\-\[,]\s+\{\{")
 _HINTS = {
     "mapping values are not allowed here": f'a text with ": " in it needs quotes; {_QUOTE}',
     "found character '\\t'": "indent with spaces, not with tabs",
@@ -134,6 +135,9 @@ def _syntax(error: YAMLError, text: str, file: str) -> Problem:
         before = text[:offset]
         line, column = before.count("\n") + 1, offset - before.rfind("\n")
     hint = next((hint for part, hint in _HINTS.items() if part in message), "")
+    lines = text.splitlines()
+    if line <= len(lines) and _BARE_TEMPLATE.search(lines[line - 1]):
+        hint = 'a text that begins with {{ stands in quotes: "{{ … }} …"'
     message = message.replace("<stream end>", "end of the file").replace("\\x00", "end of the file")
     return Problem(file, line, column, codes.NOT_YAML, f"this is not YAML: {message}", hint)
 

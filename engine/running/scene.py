@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.clock import to_iso
-from engine.deciding.holding import quiet_end, wall_time
+from engine.deciding.holding import quiet_end, quiet_words
 from engine.deciding.rulebook import tells_of_failure
 from engine.deciding.walking import Placed, followup_at
 from engine.model import Facts, Reason, Run, State, Verdict
@@ -53,7 +53,7 @@ def put_off(scene: Scene, now: int, *, waited: bool) -> Run | None:
     if found is None:
         return None
     quiet, until = found
-    message = f"it is quiet until {wall_time(until, quiet.timezone)}"
+    message = quiet_words(quiet, until)
     if quiet.hold:
         held = replace(run, state=State.PENDING, due=until, delayed=True)
         return replace(held, reason=Reason.QUIET.value, message=message)

@@ -36,6 +36,12 @@ def known_names() -> tuple[str, ...]:
     return (*(name for name, event in catalogue.events().items() if event.emitted), RENEWED)
 
 
+def is_only_a_name(event_type: str) -> bool:
+    """Whether panels list the event type, and no version sends it."""
+    listed = catalogue.events().get(event_type)
+    return listed is not None and not listed.emitted
+
+
 def other_names(event_type: str) -> tuple[str, ...]:
     """The event types that are sent in place of this one, by panels of another version or always."""
     offset = expiry.offset_of(event_type)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from cli.commands import Place
+from cli.commands import Place, serving
 from running.bench import open_bench
 
 from engine.clock import DAY
@@ -79,6 +79,29 @@ def test_where_there_is_no_journal_that_is_said(place: Place) -> None:
     done = place.call("check", "--traffic", "--database", f"sqlite:///{place.folder / 'no.db'}")
     assert done.code == 1
     assert "there is no journal" in done.err
+
+
+def test_a_running_daemon_is_asked_over_its_socket_about_rules_that_are_not_its_own(
+    tmp_path: Path,
+) -> None:
+    draft = tmp_path / "draft.yaml"
+    draft.write_text(_DRAFT, "utf-8")
+    # The daemon holds the lock of the journal: nobody else can have read it.
+    with serving(tmp_path) as daemon:
+        for number in range(2):
+            daemon.send("user.created", f"data.username=u{number}")
+        asked = daemon.call("check", str(draft), "--traffic", "--json")
+        broken = daemon.call("check", "--traffic", environ={"RULEWAVE_RULES": "nowhere.yaml"})
+    assert asked.code == 0
+    problems = asked.json["problems"]
+    assert [(one["line"], one["code"]) for one in problems] == [
+        (4, "R048"),
+        (4, "R048"),
+        (6, "R048"),
+    ]
+    assert "in none of the last 2 events" in problems[2]["message"]
+    assert broken.code == 1
+    assert "nowhere.yaml" in broken.out
 
 
 @pytest.mark.parametrize(

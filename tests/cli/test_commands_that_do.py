@@ -53,7 +53,7 @@ def test_check_prints_every_problem_with_its_place(place: Place) -> None:
     first, second, summary = done.out.splitlines()
     assert first == 'b.yaml:6:11: R015 there is no action "lgo"; did you mean "log"?'
     assert second.startswith("b.yaml:7:41: R017 ")
-    assert summary == "1 rule in order, 2 errors, 0 warnings"
+    assert summary == "1 rule in order, 2 not, 2 errors, 0 warnings"
 
 
 def test_check_for_machines(place: Place) -> None:

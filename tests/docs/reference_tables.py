@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from docs.command_tables import commands, settings
+from docs.event_tables import events
 from docs.sample_tables import samples
 from pydantic import BaseModel
 
@@ -19,9 +20,9 @@ from engine.sources.own import EVENTS
 
 _REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 PAGE = _REFERENCE / "rules.md"
-GENERATED = (
-    PAGE, _REFERENCE / "settings.md", _REFERENCE / "commands.md", _REFERENCE / "tests.md",
-)  # fmt: skip
+GENERATED = tuple(
+    _REFERENCE / f"{name}.md" for name in ("rules", "settings", "commands", "events", "tests")
+)
 _GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(\n<!-- end -->\n)", re.DOTALL)
 _WRITTEN = {
     Written.TEXT: "template",
@@ -41,7 +42,7 @@ def page_as_generated(text: str) -> str:
     """The page with every generated part as the code has it now."""
     parts = {
         "actions": actions, "connections": connections, "codes": codes, "own": own_events,
-        "settings": settings, "commands": commands, "samples": samples,
+        "settings": settings, "commands": commands, "events": events, "samples": samples,
     }  # fmt: skip
     return _GENERATED.sub(lambda found: f"{found[1]}{parts[found[2]]()}{found[3]}", text)
 

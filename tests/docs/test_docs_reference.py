@@ -12,6 +12,8 @@ from engine.rules import names
 from engine.rules.expressions import ALL_FUNCTIONS
 from engine.rules.filters import FILTERS
 from engine.rules.steps import _RETRY_KEYS
+from engine.sources.catalogue import secret_names
+from engine.sources.outlook import known_names
 
 _WORD = re.compile(r"`{?(\w+)")
 
@@ -53,6 +55,20 @@ def test_no_word_of_the_language_is_missing_and_none_is_made_up(
     heading: str, known: set[str]
 ) -> None:
     assert _first_column(heading) == set(known)
+
+
+def test_every_event_that_a_panel_sends_has_one_row_and_no_other_has() -> None:
+    text = (PAGE.parent / "events.md").read_text(encoding="utf-8")
+    tables = text.split("| event type |")[1:]
+    rows = [row for table in tables for row in table.split("\n\n")[0].splitlines()[2:]]
+    assert sorted(row.split("`")[1] for row in rows) == sorted(known_names())
+
+
+def test_the_page_of_events_lists_no_credential() -> None:
+    text = (PAGE.parent / "events.md").read_text(encoding="utf-8")
+    fields = re.findall(r"^\| `((?:data|user|node)\.[\w.\[\]]+)`", text, re.MULTILINE)
+    assert len(fields) > 50
+    assert not {field.rpartition(".")[2] for field in fields} & secret_names()
 
 
 def test_the_keys_of_retry_and_defaults_are_named() -> None:

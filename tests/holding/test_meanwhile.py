@@ -274,3 +274,14 @@ async def test_nobody_queues_behind_what_waits_for_a_person(tmp_path: Path) -> N
         await bench.event("user.expired")
         await bench.until("24h")
         assert (await bench.states()) == {"on hold": 1, "succeeded": 1}
+
+
+async def test_the_gap_counts_from_when_a_person_sent_the_digest(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, rule("digest: {wait: 10h, every: 11h}")) as bench:
+        await bench.event("user.expired")
+        await bench.until("1m")
+        await bench.desk.ask("followups", "run-now", {"id": (await bench.run()).id})
+        await bench.until("2m")
+        await bench.event("user.expired")
+        await bench.until("2d")
+        assert [when for when, _ in bench.timed] == ["1m", "661m"]

@@ -73,7 +73,7 @@ async def test_a_follow_up_that_is_dropped_says_why(tmp_path: Path) -> None:
         await bench.until("2d")
         run = await bench.run("r", "do.0")
         assert (run.state, run.reason) == (State.CANCELLED, "quiet")
-        assert run.message == "it is quiet until 2026-01-06 07:00"
+        assert run.message == "dropped, for it is quiet until 2026-01-06 07:00 (UTC)"
 
 
 async def test_a_first_follow_up_counts_from_acceptance_whatever_the_hour(tmp_path: Path) -> None:

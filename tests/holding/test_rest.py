@@ -184,3 +184,16 @@ async def test_what_would_be_held_now_is_told_before_it_comes(tmp_path: Path) ->
         text = body("user.expired", bench.clock.now() + 1_000_000, "3.3").decode()
         (told,) = (await bench.desk.ask("events", "explain", {"body": text}))["rules"]
         assert (told["verdict"], told["held"]["by"]) == ("held back", "throttle")
+
+
+async def test_what_a_shadow_would_have_told_does_not_silence_the_live_rule(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, rule("mode: shadow\nthrottle: 1 per 90d")) as bench:
+        await bench.event("user.expired")
+        await bench.settle()
+        await bench.reload(rule("throttle: 1 per 90d"))
+        await bench.until("1h")
+        await bench.event("user.expired")
+        await bench.until("2h")
+        await bench.event("user.expired")
+        await bench.settle()
+        assert [when for when, _ in bench.timed] == ["60m"]

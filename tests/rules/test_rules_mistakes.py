@@ -111,7 +111,7 @@ def wrong(tmp_path: Path, body: str) -> list[str]:
         (f"tags: [5]\n{SAY}", "5:12: R009 tags holds texts, not 5"),
         (f"tags: 5\n{SAY}", "5:11: R009 tags holds texts, not 5"),
         (f"empty_ok: perhaps\n{SAY}", '5:15: R009 empty_ok is true or false, not "perhaps"'),
-        (f"description: [x]\n{SAY}", "5:18: R009 description is a text, not ['x']"),
+        (f"description: [x]\n{SAY}", '5:18: R009 description is a text, not ["x"]'),
         (
             "do: [{letter: {to: a}}]",
             "5:11: R026 letter needs a connection of kind box, and there is none; describe one under connections",
@@ -224,3 +224,9 @@ def test_who_calculates_is_told_of_the_functions_for_times(tmp_path: Path) -> No
 def test_a_secret_in_a_text_for_people_is_refused_however_it_is_written(tmp_path: Path) -> None:
     (problem,) = wrong(tmp_path, "do: [{say: {text: \"it is secret('panel')\"}}]")
     assert "R023 secret(…) stands in the middle of a text" in problem
+
+
+def test_a_text_that_begins_with_braces_and_has_no_quotes_is_told_so(tmp_path: Path) -> None:
+    loaded = load_text(tmp_path, rule("do:\n      - say:\n          text: {{ user.key }} left"))
+    (problem,) = told(loaded.problems)
+    assert problem.endswith('; a text that begins with {{ stands in quotes: "{{ … }} …"')

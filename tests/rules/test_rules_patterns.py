@@ -82,3 +82,9 @@ def test_the_warning_says_which_event_is_meant(tmp_path: Path) -> None:
         'no panel sends "user.expires_in_24_hour"; did you mean "user.expires_in_24_hours"?'
         in (told(loaded.problems)[0])
     )
+
+
+def test_a_name_that_panels_list_but_never_send_is_told_as_such(tmp_path: Path) -> None:
+    (problem,) = load_text(tmp_path, GOOD.replace("user.*", "node.restarted")).problems
+    assert (problem.code, problem.message) == ("R032", 'no panel sends "node.restarted"')
+    assert problem.hint == "panels know the name, and never send such an event"

@@ -124,6 +124,11 @@ def test_every_key_of_rules_and_steps_is_explained_with_an_example() -> None:
         ({"do": [{"await": "user.renewed", "log": {"text": "a"}}]}, "$.rules[0].do[0]"),
         ({"do": [{"choose": [], "log": {"text": "a"}}]}, "$.rules[0].do[0]"),
         ({"do": [{"stop": "x", "retry": {"tries": 2}}]}, "$.rules[0].do[0]"),
+        ({"do": [{"http": {"expect": "2xx"}}]}, "$.rules[0].do[0].http"),
+        (
+            {"do": [{"http": {"get": "https://a.b/", "post": "https://a.b/"}}]},
+            "$.rules[0].do[0].http",
+        ),
         ({"id": "Not An Id"}, "$.rules[0].id"),
     ],
 )
@@ -156,10 +161,52 @@ def test_what_holds_back_is_one_of_a_few_words_in_tests_too(
     assert (not refusals(data), not loaded(tmp_path, data).errors) == (fine, fine)
 
 
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"given": [{"at": "0s", "evnt": "user.expired"}]}, "$.tests[0].given[0]"),
+        ({"given": [{"restart": "1m", "data": {}}]}, "$.tests[0].given[0]"),
+        ({"given": [{"restart": "1m", "reload": {}}]}, "$.tests[0].given[0]"),
+        ({"given": [{"reload": {"change": {"r": {"whn": "x"}}}}]}, "$.tests[0].given[0].reload"),
+        ({"given": [{"reload": {"change": {"r": 5}}}]}, "$.tests[0].given[0].reload"),
+        ({"mock": {"do.0": {"fail": {"retri": True}}}}, "$.tests[0].mock"),
+        ({"mock": {"do.0": []}}, "$.tests[0].mock"),
+        ({"mock": []}, "$.tests[0].mock"),
+        ({"expect": {}}, "$.tests[0].expect"),
+        ({"expect": {"action": []}}, "$.tests[0].expect"),
+        ({"expect": {"actions": [{"log": {"txt": "a"}}]}}, "$.tests[0].expect.actions[0]"),
+        ({"expect": {"actions": [{"log": {}, "email": {}}]}}, "$.tests[0].expect.actions[0]"),
+        ({"expect": {"held": [{"rule": "r", "because": "x"}]}}, "$.tests[0].expect.held"),
+    ],
+)
+def test_a_mistake_in_a_test_is_told_and_the_loader_refuses_it_too(
+    change: dict[str, Any], place: str, tmp_path: Path
+) -> None:
+    rule = {"id": "r", "on": "user.expired", "do": [{"log": {"text": "a"}}]}
+    test = {"name": "t", "given": [], "expect": {"actions": []}, **change}
+    data = {"version": 1, "rules": [rule], "tests": [test]}
+    assert any(one.startswith(place) for one in refusals(data)), refusals(data)
+    assert loaded(tmp_path, data).errors
+
+
+def test_a_key_without_a_value_is_as_good_as_none_for_both(tmp_path: Path) -> None:
+    base = {**plain(ALL), "tests": []}
+    taken = 0
+    for path in _places(base):
+        # A section, and what an action is given, may well be refused.
+        if path[:1] != ("rules",) or {"http", "email", "shell", "notify", "telegram"} & {*path}:
+            continue
+        changed = _put(base, path, None)
+        fine = loaded(tmp_path, changed).errors == ()
+        assert fine is (refusals(changed) == []), path
+        taken += fine
+    assert taken > 30
+
+
 def _places(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place in the file, but for what a person names freely and for stories."""
+    """Every place in the file, but for what a person names freely."""
     yield path
-    if path[:1] in {("vars",), ("tests",)} or path[-1:] == ("json",):
+    if path[:1] == ("vars",) or path[-1:] in {("json",), ("data",), ("meta",), ("change",)}:
         return
     if isinstance(data, dict | list):
         for key, value in data.items() if isinstance(data, dict) else enumerate(data):
@@ -176,7 +223,9 @@ def _put(data: Any, path: tuple[Any, ...], value: Any) -> Any:
     return changed
 
 
-_VALUES = st.sampled_from([[], {}, True, 0, -1, 2.5, "", "x y", "3d", "none", [1], {"a": 1}, "a.b"])
+_VALUES = st.sampled_from(
+    [[], {}, None, True, 0, -1, 2.5, "", "x y", "3d", "none", [1], {"a": 1}, "a.b"]
+)
 
 
 @settings(max_examples=100, deadline=None)
@@ -197,7 +246,7 @@ def test_what_the_schema_refuses_is_refused_by_the_loader(
 def test_an_unknown_key_is_refused_by_both_wherever_it_stands(tmp_path: Path) -> None:
     base = plain(ALL)
     free = {("connections",), ("vars",), ("tests",)}
-    free_names = {"headers", "query", "form", "env", "data", "json"}
+    free_names = {"headers", "query", "form", "env", "data", "meta", "json", "change", "mock"}
     tried = 0
     for path in _places(base):
         below = base

@@ -92,7 +92,7 @@ async def test_nothing_to_go_through_is_no_failure(tmp_path: Path, found: Any) -
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        ("text", "for_each: data.list is no list, but a str"),
+        ("text", "for_each: data.list is no list, but a text"),
         ([0] * 1001, "for_each: data.list has 1001 items; a run goes through 1000"),
     ],
 )
@@ -277,7 +277,11 @@ async def test_an_explanation_shows_ways_and_items(tmp_path: Path) -> None:
         await bench.settle()
         told = await bench.desk.ask("events", "explain", {"id": event})
         steps = told["rules"][0]["plan"]["steps"]
-        assert [way["verdict"] for way in steps[0]["ways"]] == ["matched", "not matched", None]
+        assert [way["verdict"] for way in steps[0]["ways"]] == [
+            "matched",
+            "not matched",
+            "not matched",
+        ]
         assert steps[0]["ways"][0]["steps"][0]["does"] == "vip"
         assert [way["item"] for way in steps[2]["ways"]] == ['"a"', '"b"']
         assert steps[2]["ways"][1]["steps"][0]["does"] == "b"

@@ -109,8 +109,11 @@ UPDATE runs SET state='queued', late=($1 - runs.due) WHERE runs.id = $2 AND runs
 -- name: begin_try (now, run, at, expected)
 UPDATE runs SET state='running', attempt=(runs.attempt + 1), starts=(runs.starts + 1), first_try=coalesce(runs.first_try, $1) WHERE runs.id = $2 AND runs.state = 'queued' AND runs.cursor = $3 AND runs.attempt = $4 RETURNING runs.id
 
--- name: save_run (state, due, lane, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, forgiven, taken, run, from_state, from_cursor, from_attempt)
-UPDATE runs SET state=$1, due=$2, lane=$3, cursor=$4, attempt=$5, starts=$6, first_try=$7, delayed=$8, watched=$9, results=$10, reason=$11, message=$12, ended=$13, forgiven=$14, taken=$15 WHERE runs.id = $16 AND runs.state = $17 AND runs.cursor = $18 AND runs.attempt = $19 RETURNING runs.cancelled_by
+-- name: save_run (state, due, lane, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, forgiven, run, from_state, from_cursor, from_attempt)
+UPDATE runs SET state=$1, due=$2, lane=$3, cursor=$4, attempt=$5, starts=$6, first_try=$7, delayed=$8, watched=$9, results=$10, reason=$11, message=$12, ended=$13, forgiven=$14 WHERE runs.id = $15 AND runs.state = $16 AND runs.cursor = $17 AND runs.attempt = $18 RETURNING runs.cancelled_by
+
+-- name: set_taken (ways, run)
+UPDATE runs SET taken=$1 WHERE runs.id = $2
 
 -- name: cancel_run (reason, message, now, by, run)
 UPDATE runs SET state='cancelled', reason=$1, message=$2, ended=$3, cancelled_by=$4 WHERE runs.id = $5 AND runs.state IN ('pending', 'queued', 'on hold') RETURNING runs.id
@@ -419,7 +422,7 @@ FROM runs
 WHERE runs.state in ('pending', 'queued', 'running', 'on hold') AND runs.rule = $1 AND runs.key = $2 AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%') ORDER BY runs.seq
 
 -- name: window (rule, key)
-SELECT windows.run, windows.due, windows.count, runs.state, runs.reason 
+SELECT windows.run, windows.due, windows.count, runs.state, runs.reason, runs.due AS went 
 FROM windows LEFT OUTER JOIN runs ON runs.id = windows.run 
 WHERE windows.rule = $1 AND windows.key = $2
 

@@ -109,8 +109,11 @@ UPDATE runs SET state='queued', late=(:now - runs.due) WHERE runs.id = :run AND 
 -- name: begin_try (now, run, at, expected)
 UPDATE runs SET state='running', attempt=(runs.attempt + 1), starts=(runs.starts + 1), first_try=coalesce(runs.first_try, :now) WHERE runs.id = :run AND runs.state = 'queued' AND runs.cursor = :at AND runs.attempt = :expected RETURNING id
 
--- name: save_run (state, due, lane, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, forgiven, taken, run, from_state, from_cursor, from_attempt)
-UPDATE runs SET state=:state, due=:due, lane=:lane, cursor=:cursor, attempt=:attempt, starts=:starts, first_try=:first_try, delayed=:delayed, watched=:watched, results=:results, reason=:reason, message=:message, ended=:ended, forgiven=:forgiven, taken=:taken WHERE runs.id = :run AND runs.state = :from_state AND runs.cursor = :from_cursor AND runs.attempt = :from_attempt RETURNING cancelled_by
+-- name: save_run (state, due, lane, cursor, attempt, starts, first_try, delayed, watched, results, reason, message, ended, forgiven, run, from_state, from_cursor, from_attempt)
+UPDATE runs SET state=:state, due=:due, lane=:lane, cursor=:cursor, attempt=:attempt, starts=:starts, first_try=:first_try, delayed=:delayed, watched=:watched, results=:results, reason=:reason, message=:message, ended=:ended, forgiven=:forgiven WHERE runs.id = :run AND runs.state = :from_state AND runs.cursor = :from_cursor AND runs.attempt = :from_attempt RETURNING cancelled_by
+
+-- name: set_taken (ways, run)
+UPDATE runs SET taken=:ways WHERE runs.id = :run
 
 -- name: cancel_run (reason, message, now, by, run)
 UPDATE runs SET state='cancelled', reason=:reason, message=:message, ended=:now, cancelled_by=:by WHERE runs.id = :run AND runs.state IN ('pending', 'queued', 'on hold') RETURNING id
@@ -419,7 +422,7 @@ FROM runs INDEXED BY runs_open
 WHERE runs.state in ('pending', 'queued', 'running', 'on hold') AND runs.rule = :of AND runs."key" = :about AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%') ORDER BY runs.seq
 
 -- name: window (rule, key)
-SELECT windows.run, windows.due, windows.count, runs.state, runs.reason 
+SELECT windows.run, windows.due, windows.count, runs.state, runs.reason, runs.due AS went 
 FROM windows LEFT OUTER JOIN runs ON runs.id = windows.run 
 WHERE windows.rule = :rule AND windows."key" = :key
 

@@ -1,9 +1,8 @@
-"""What the tests of the source share."""
+"""What holds for all tests: no time limit for a single example, for these machines are noisy."""
 
 from __future__ import annotations
 
 from hypothesis import settings
 
-# A busy machine is no failure.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
