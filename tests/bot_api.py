@@ -7,7 +7,7 @@ import html
 import json
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +30,8 @@ class BotApi:
     """Given out first, one a request: status and what is said beside `ok` and `error_code`."""
     moved: dict[int, int] = field(default_factory=dict)
     blocked: set[int] = field(default_factory=set)
+    gate: Callable[[str], Awaitable[None]] | None = None
+    """Asked with each text before it is answered."""
 
     @property
     def texts(self) -> list[str]:
@@ -38,6 +40,8 @@ class BotApi:
 
     async def answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
         """As api.telegram.org would."""
+        if self.gate is not None:
+            await self.gate(json.loads(request.body)["text"])
         status, said = self._judge(request)
         whole = {"ok": status == 200, **({} if status == 200 else {"error_code": status}), **said}
         await reply(status, json.dumps(whole).encode(), "Content-Type: application/json")(
