@@ -6,7 +6,6 @@ import asyncio
 import html
 import json
 import re
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,7 +24,6 @@ class BotApi:
 
     server: HttpServer = field(default_factory=HttpServer)
     messages: list[dict[str, Any]] = field(default_factory=list)
-    arrivals: list[float] = field(default_factory=list)
     refusals: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     """Given out first, one a request: status and what is said beside `ok` and `error_code`."""
     moved: dict[int, int] = field(default_factory=dict)
@@ -74,7 +72,6 @@ class BotApi:
         if units(text) > 4096:
             return 400, {"description": "Bad Request: message is too long"}
         self.messages.append(asked)
-        self.arrivals.append(time.monotonic())
         return 200, {"result": {"message_id": len(self.messages), "chat": {"id": chat}}}
 
 
