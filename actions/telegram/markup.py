@@ -23,7 +23,7 @@ def wrong_html(text: str) -> tuple[str, str] | None:
     rest = _ENTITY.sub("", _TAG.sub("", plain))
     for sign, written in (("<", "&lt;"), ("&", "&amp;")):
         if sign in rest:
-            return f"a {sign} of one's own is not taken by Telegram", f"write {written}"
+            return f"Telegram does not take a bare {sign}", f"write {written}"
     return None if "{%" in text else _unbalanced(plain)
 
 

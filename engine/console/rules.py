@@ -8,7 +8,6 @@ from typing import Any
 
 from engine.clock import to_iso
 from engine.reloading.reloader import Reloader
-from engine.reloading.report import Report
 
 Answer = Callable[[Mapping[str, str]], Awaitable[Any]]
 
@@ -16,10 +15,9 @@ Answer = Callable[[Mapping[str, str]], Awaitable[Any]]
 _TOLD = ("added", "changed", "removed", "renamed", "connections", "followups")
 
 
-def _before(moment: int, report: Report) -> dict[str, Any]:
+def _before(moment: int, report: Mapping[str, Any]) -> dict[str, Any]:
     """The files are watched: what is asked for may have happened a moment ago."""
-    whole = report.as_json()
-    return {"at": to_iso(moment), **{name: whole[name] for name in _TOLD}}
+    return {"at": to_iso(moment), **{name: report[name] for name in _TOLD}}
 
 
 def rule_answers(reloader: Reloader) -> dict[tuple[str, str], Answer]:

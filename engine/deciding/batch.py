@@ -127,12 +127,15 @@ class Batch:
         if outcome.verdict is not Verdict.MATCHED:
             return outcome, None, []
         rule, event = outcome.rule, prepared.facts.event
-        place = (rule.id, outcome.key)
-        known = self.holding.get(place, Holding()).without(self.ended)
-        before = as_of(rule, event.stored, known)
+        about = (rule.id, outcome.key)
+        before = Holding()
+        if rule.holds_back:
+            known = self.holding.get(about, before).without(self.ended)
+            before = as_of(rule, event.stored, known)
         ruling = rule_on(rule, first_run(rule, event), event.stored, before)
         plans = self._plan(prepared, outcome, ruling) if ruling.makes else []
-        self.holding[place] = _with_runs(rule, ruling, before, plans)
+        if rule.holds_back:
+            self.holding[about] = _with_runs(rule, ruling, before, plans)
         left = Left(rule, outcome.key, event.seq, event.stored, before, ruling)
         self._grow(ruling, event)
         return ruled(outcome, ruling), left, plans

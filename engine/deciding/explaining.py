@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from engine.deciding.batch import Batch
 from engine.deciding.context import Context
-from engine.deciding.holding import rule_on
+from engine.deciding.holding import as_of, rule_on
 from engine.deciding.matching import Outcome, judge, not_listening, ruled
 from engine.deciding.planning import first_run
 from engine.deciding.rulebook import Rulebook
@@ -43,5 +43,5 @@ def _ruled(outcome: Outcome, event: Event, holding: Mapping[str, Holding]) -> Ou
     if outcome.verdict is not Verdict.MATCHED:
         return outcome
     rule = outcome.rule
-    left = holding.get(rule.id, Holding())
+    left = as_of(rule, event.stored, holding.get(rule.id, Holding()))
     return ruled(outcome, rule_on(rule, first_run(rule, event), event.stored, left))

@@ -78,9 +78,10 @@ def as_of(rule: Rule, now: int, state: Holding) -> Holding:
 def rule_on(rule: Rule, run: str, now: int, state: Holding) -> Ruling:
     """What becomes of a match of `rule` at the moment `now`, whose run would be `run`.
 
-    `state` is what earlier matches of the same key left, without what has ended since.
+    `state` is what earlier matches of the same key left, as of that moment (`as_of`), without what
+    has ended since.
     """
-    match = _Match(rule, run, now, as_of(rule, now, state))
+    match = _Match(rule, run, now, state)
     ruling = _threshold(match)
     return _shadowed(match, ruling) if rule.mode == "shadow" else ruling
 

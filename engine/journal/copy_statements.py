@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Select, func, literal_column, select
 
+from engine.journal.kinds import FOLLOWUP
 from engine.journal.tables import events, runs
 from engine.model import OPEN_STATES
 
@@ -23,9 +24,7 @@ OF_COPIES: dict[str, Select[Any]] = {
         _one(
             func.count(runs.c.seq),
             "followups",
-            runs.c.path != literal_column("''"),
-            runs.c.path != literal_column("'on_failure'"),
-            runs.c.path.not_like(literal_column("'on_failure:%'")),
+            FOLLOWUP,
             runs.c.state.in_([literal_column(f"'{state}'") for state in OPEN_STATES]),
         ),
     ),

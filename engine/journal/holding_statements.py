@@ -23,6 +23,7 @@ from sqlalchemy import (
 # Its ON CONFLICT compiles for SQLite too; the other way round it does not.
 from sqlalchemy.dialects.postgresql import insert
 
+from engine.journal.kinds import TELLS_OF_FAILURE
 from engine.journal.tables import counts, events, gathered, places, runs, windows
 
 p = bindparam
@@ -32,10 +33,6 @@ _BEHIND: ColumnClause[str] = literal_column("'concurrency'")
 _NOTHING: ColumnClause[str] = literal_column("''")
 # Worded as in the index `runs_open`.
 _open = text("runs.state in ('pending', 'queued', 'running', 'on hold')")
-_tells_of_failure = or_(
-    runs.c.path == literal_column("'on_failure'"),
-    runs.c.path.like(literal_column("'on_failure:%'")),
-)
 
 # Asked once for a whole statement: to look per run would be a backlog's length for each.
 oldest_undecided = (
@@ -93,7 +90,7 @@ HOLDING: dict[str, Any] = {
             runs.c.rule == _story.c.rule,
             runs.c.generation == _story.c.generation,
             or_(_open, runs.c.state == literal_column("'dead'")),
-            ~_tells_of_failure,
+            ~TELLS_OF_FAILURE,
         ),
     ),
     "attempted": update(places).where(places.c.run == p("story")).values(attempted=_ONE),
@@ -108,11 +105,11 @@ HOLDING: dict[str, Any] = {
             _story.c.generation == runs.c.generation,
         ),
     )
-    .where(_story.c.id == p("story"), _open, ~_tells_of_failure)
+    .where(_story.c.id == p("story"), _open, ~TELLS_OF_FAILURE)
     .order_by(runs.c.seq),
     "open_of_key": select(runs.c.id, runs.c.path, runs.c.state, runs.c.reason)
     .with_hint(runs, "INDEXED BY runs_open", "sqlite")
-    .where(_open, runs.c.rule == p("of"), runs.c.key == p("about"), ~_tells_of_failure)
+    .where(_open, runs.c.rule == p("of"), runs.c.key == p("about"), ~TELLS_OF_FAILURE)
     .order_by(runs.c.seq),
     "window": select(
         windows.c.run,

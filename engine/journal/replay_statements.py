@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnClause, and_, bindparam, case, func, literal_column, select
 
+from engine.journal.kinds import IS_STATE
 from engine.journal.tables import attempts, events, runs
 
 p = bindparam
@@ -16,9 +17,12 @@ _WHOLE = (
     events.c.seq, events.c.id, events.c.source, events.c.type, events.c.subject, events.c.digest,
     events.c.raised, events.c.stored, events.c.body, events.c.names,
 )  # fmt: skip
+_STEP = (
+    runs.c.seq, runs.c.id, runs.c.origin, runs.c.rule, runs.c.version, runs.c.key, attempts.c.path,
+)  # fmt: skip
 _newest = (
     select(events.c.subject, func.max(events.c.raised).label("raised"))
-    .where(events.c.seq < p("first"), events.c.subject != _NOTHING)
+    .where(events.c.seq < p("first"), events.c.subject != _NOTHING, IS_STATE)
     .group_by(events.c.subject)
     .subquery("newest")
 )
@@ -36,20 +40,14 @@ REPLAYS: dict[str, Any] = {
         _newest,
         and_(events.c.subject == _newest.c.subject, events.c.raised == _newest.c.raised),
     )
-    .where(events.c.seq < p("first"))
+    .where(events.c.seq < p("first"), IS_STATE)
     .order_by(events.c.seq),
     "replay_events": select(*_WHOLE)
     .where(events.c.seq >= p("first"))
     .order_by(events.c.seq)
     .limit(p("most")),
     "replay_steps": select(
-        runs.c.seq,
-        runs.c.id,
-        runs.c.origin,
-        runs.c.rule,
-        runs.c.version,
-        runs.c.key,
-        attempts.c.path,
+        *_STEP,
         func.max(attempts.c.number).label("number"),
         func.min(attempts.c.started).label("started"),
         func.max(
@@ -59,13 +57,7 @@ REPLAYS: dict[str, Any] = {
     .join(attempts, attempts.c.run == runs.c.id)
     .where(runs.c.origin_seq >= p("first"), attempts.c.number > literal_column("0"))
     .group_by(
-        runs.c.seq,
-        runs.c.id,
-        runs.c.origin,
-        runs.c.rule,
-        runs.c.version,
-        runs.c.key,
-        attempts.c.path,
+        *_STEP,
     )
     .order_by(runs.c.seq, attempts.c.path),
     "replay_results": select(runs.c.id, runs.c.results).where(

@@ -24,6 +24,7 @@ from sqlalchemy import (
 # Its ON CONFLICT compiles for SQLite too; the other way round it does not.
 from sqlalchemy.dialects.postgresql import insert
 
+from engine.journal.kinds import FOLLOWUP, HELD_BACK
 from engine.journal.tables import clocks, gathered, in_force, rulesets, runs, versions
 from engine.model import NEVER
 
@@ -34,15 +35,6 @@ _ON_HOLD: ColumnClause[str] = literal_column("'on hold'")
 _PENDING: ColumnClause[str] = literal_column("'pending'")
 # Worded as in the index `runs_later`, which holds these alone.
 _later = text("state in ('pending', 'on hold')")
-_followup = (
-    (runs.c.path != literal_column("''"))
-    & (runs.c.path != literal_column("'on_failure'"))
-    & runs.c.path.not_like(literal_column("'on_failure:%'"))
-)
-# A rule's own runs that are held back are still to come as well.
-_held_back = (runs.c.path == literal_column("''")) & runs.c.reason.in_(
-    [literal_column("'digest'"), literal_column("'quiet'"), literal_column("'concurrency'")]
-)
 _of_rule = runs.c.rule == p("of")
 _away = runs.c.reason.in_(
     [literal_column("'rule_gone'"), literal_column("'rule_off'"), literal_column("'rule_shadow'")]
@@ -133,13 +125,13 @@ _LATER: dict[str, Any] = {
         func.sum(case((runs.c.due <= p("now"), _ONE), else_=_ZERO)).label("overdue"),
     )
     .with_hint(*_BY_RULE)
-    .where(_later, _of_rule, or_(_followup, _held_back, runs.c.state == _ON_HOLD))
+    .where(_later, _of_rule, or_(FOLLOWUP, HELD_BACK, runs.c.state == _ON_HOLD))
     .group_by(runs.c.version, runs.c.path, runs.c.state, runs.c.reason),
     "rules_on_hold": select(runs.c.rule).where(runs.c.state == _ON_HOLD).distinct(),
     "hold_later": _bite(
         runs.c.state == _PENDING,
         runs.c.released == _ZERO,
-        or_(_followup, _held_back),
+        or_(FOLLOWUP, HELD_BACK),
         state=_ON_HOLD,
         reason=p("reason"),
         message=p("message"),
@@ -168,7 +160,7 @@ _LATER: dict[str, Any] = {
     .where(
         _later,
         _of_rule,
-        _followup,
+        FOLLOWUP,
         runs.c.version == p("version"),
         runs.c.seq > p("after"),
     )

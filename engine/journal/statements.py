@@ -28,6 +28,7 @@ from sqlalchemy.dialects.postgresql import insert
 from engine.journal.copy_statements import OF_COPIES
 from engine.journal.failure_statements import AFTER_FAILURES, wanted
 from engine.journal.holding_statements import HOLDING, oldest_undecided
+from engine.journal.kinds import FOLLOWUP, HELD_BACK, IS_STATE, RAISED_BY_RULES
 from engine.journal.recorded_statements import RECORDED
 from engine.journal.replay_statements import REPLAYS
 from engine.journal.rule_statements import RULES
@@ -60,11 +61,6 @@ _EVENT = (
 )
 _open = runs.c.state.in_([literal_column(f"'{state}'") for state in OPEN_STATES])
 _waiting = runs.c.state.in_([literal_column(f"'{s}'") for s in ("pending", "queued", "on hold")])
-
-
-# What rules raise themselves tells nothing of how their subject stands.
-_emitted: ColumnClause[str] = literal_column("'emit'")
-_is_state = events.c.source != _emitted
 
 
 def _event() -> Select[tuple[object, ...]]:
@@ -103,10 +99,10 @@ _DECIDING: dict[str, Any] = {
             events.c.subject == p("subject"),
             events.c.raised < p("raised"),
             events.c.seq < p("seq"),
-            _is_state,
+            IS_STATE,
         )
     ),
-    "latest": _newest(_event().where(events.c.subject == p("subject"), _is_state)),
+    "latest": _newest(_event().where(events.c.subject == p("subject"), IS_STATE)),
     "later_of_subject": _event()
     .where(
         events.c.subject == p("subject"), events.c.raised > p("raised"), events.c.seq < p("before")
@@ -268,7 +264,7 @@ _RUNS: dict[str, Any] = {
 _newer = events.alias("newer")
 _superseded = exists().where(
     _newer.c.subject == events.c.subject,
-    _newer.c.source != _emitted,
+    _newer.c.source != RAISED_BY_RULES,
     or_(
         _newer.c.raised > events.c.raised,
         and_(_newer.c.raised == events.c.raised, _newer.c.seq > events.c.seq),
@@ -294,7 +290,7 @@ _RETENTION: dict[str, Any] = {
         ~exists().where(gathered.c.event == events.c.seq),
         or_(
             events.c.subject == literal_column("''"),
-            events.c.source == _emitted,
+            events.c.source == RAISED_BY_RULES,
             events.c.type.like(literal_column("'%.deleted'")),
             _superseded,
         ),
@@ -309,10 +305,6 @@ _RETENTION: dict[str, Any] = {
         decision=literal_column("NULL"),
     ),
 }
-
-_HELD_BACK: list[ColumnClause[str]] = [
-    literal_column(f"'{reason}'") for reason in ("digest", "quiet", "concurrency")
-]
 
 _LISTS: dict[str, Any] = {
     "list_events": select(*_EVENT)
@@ -337,14 +329,7 @@ _LISTS: dict[str, Any] = {
     .limit(p("most")),
     "list_followups": select(runs)
     .where(
-        # A rule's own runs are still to come while they are held back.
-        or_(
-            runs.c.path != literal_column("''"),
-            runs.c.reason.in_(_HELD_BACK),
-            runs.c.state == literal_column("'on hold'"),
-        ),
-        runs.c.path != literal_column("'on_failure'"),
-        runs.c.path.not_like(literal_column("'on_failure:%'")),
+        or_(FOLLOWUP, HELD_BACK, runs.c.state == literal_column("'on hold'")),
         wanted(runs.c.rule, "rule"),
         wanted(runs.c.key, "key"),
         or_(and_(p("state").is_(None), _open), runs.c.state == p("state")),

@@ -39,7 +39,6 @@ from engine.sources.signature import sign
 
 _SECRET = "rehearsal0123456789rehearsal0123456789rehearsal0123456789abcdefg"  # noqa: S105
 _ENDLESS = 100_000
-_TURNS = 50
 
 
 class TooLong(RulewaveError):
@@ -240,19 +239,25 @@ class Stage:
             task = asyncio.ensure_future(self.life.runner.handle(job))
             self._open.add(task)
             task.add_done_callback(self._open.discard)
-            await self._let_go_on(task)
+            await self._let_go_on()
             count += 1
         return count
 
-    async def _let_go_on(self, task: asyncio.Task[None] | None = None) -> None:
-        """Until the task, or all there are, have ended, or wait: for a rate, or for another one.
+    async def _let_go_on(self) -> None:
+        """Until every step has ended, or waits for its target's rate.
 
-        Nothing here waits for the world outside, so whoever can go on does within a few turns.
+        Nothing here waits for the world outside: whoever can go on does when it is its turn.
         """
-        for _ in range(_TURNS):
-            if not self._open or (task is not None and task.done()):
+        for _ in range(_ENDLESS):
+            if self._rests():
                 return
             await asyncio.sleep(0)
+        raise TooLong("a step never ends")
+
+    def _rests(self) -> bool:
+        """Whether nothing goes on before time does; each target's slot has its moment by then."""
+        slots = self.life.runner.slots
+        return len(self._open) <= slots.waiting and slots.targets <= len(self._waiting)
 
     async def _wait_until(self, moment: int) -> bool:
         if moment <= self.clock.now():

@@ -101,7 +101,7 @@ class Reloader:
     on_reloaded: Callable[[Report], None] = lambda _: None
     around: Callable[[], AbstractContextManager[None]] = nullcontext
     elsewhere: Elsewhere = in_thread
-    last: tuple[int, Report] | None = None
+    last: tuple[int, Mapping[str, Any]] | None = None
     seen: Stamp = ()
     standing: Standing = field(
         default_factory=lambda: Standing(RuleSet(), (), {}, frozenset(), decides=False)
@@ -177,7 +177,7 @@ class Reloader:
                 raise
         _log(report)
         if report.changes:
-            self.last = self.clock.now(), report
+            self.last = self.clock.now(), report.as_json()
         self.on_reloaded(report)
         return report
 

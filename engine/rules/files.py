@@ -103,7 +103,7 @@ def _check_version(data: Mapping[str, Any], report: Report) -> None:
 
 def _unreadable(path: Path, error: Exception) -> Problem:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    hint = "write the path of your rules behind the command, or set RULEWAVE_RULES"
+    hint = "the path behind the command, or RULEWAVE_RULES, says where your rules are"
     absent = isinstance(error, FileNotFoundError)
     message = f"this cannot be read: {reason}"
     return Problem(str(path), 0, 0, codes.UNREADABLE, message, hint if absent else "")

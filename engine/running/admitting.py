@@ -34,14 +34,16 @@ class Admitting:
         Whether any run is left behind another one.
         """
         now = self.clock.now()
-        await self.journal.write(holding.let_go(now))
-        for run in await self.journal.list(holding.due_windows(now)):
+        # Asked first: most of the time nobody waits, and a write would wait for the disk.
+        if await self.journal.read(holding.any_behind()):
+            await self.journal.write(holding.let_go(now))
+        for run in await self.journal.read(holding.due_windows(now)):
             rule = await self.rule(run.version)
             if rule is not None and rule.concurrency != "parallel":
                 # Nothing may be planned meanwhile that would be under way as well.
                 async with self.journal.deciding:
                     self.on_change(await self.journal.write(_admit(run, rule, now)))
-        return await self.journal.list(holding.any_behind())
+        return await self.journal.read(holding.any_behind())
 
 
 def _admit(run: Run, rule: Rule, now: int) -> Op[list[Run]]:

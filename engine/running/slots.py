@@ -56,6 +56,16 @@ class Slots:
     _last: dict[str, int] = field(default_factory=dict)
     _numbers: count[int] = field(default_factory=count)
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for a slot."""
+        return sum(not one.turn.done() for room in self._rooms.values() for one in room.waiting)
+
+    @property
+    def targets(self) -> int:
+        """For how many targets anybody waits."""
+        return len(self._rooms)
+
     async def take(self, target: str, priority: int) -> int | None:
         """Wait for a slot; how long that took (µs), None where the daemon stops first."""
         if self.rates(target) is None:

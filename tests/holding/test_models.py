@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from engine.calendar import quiet_until
 from engine.clock import MINUTE
-from engine.deciding.holding import recorded, remembered, rule_on
+from engine.deciding.holding import as_of, recorded, remembered, rule_on
 from engine.model import Holding
 from engine.rules.model import Per, Rule, Threshold, Throttle
 
@@ -38,7 +38,7 @@ def passed(rule: Rule, gaps: list[int]) -> list[bool]:
     state, found = Holding(), []
     for number, now in enumerate(moments(gaps)):
         before = remembered(recorded(state))
-        ruling = rule_on(rule, f"run{number}", now, before)
+        ruling = rule_on(rule, f"run{number}", now, as_of(rule, now, before))
         taken = tuple(replace(place, attempted=True) for place in ruling.after.places)
         state = replace(ruling.after, places=taken, under_way=())
         found.append(ruling.held is None)
@@ -81,12 +81,13 @@ def test_what_is_throttled_is_told_when_it_would_not_be(
     rule = replace(PLAIN, throttle=Throttle(count, window * MINUTE))
     state = Holding()
     for number, now in enumerate(moments(gaps)):
-        ruling = rule_on(rule, f"run{number}", now, state)
+        ruling = rule_on(rule, f"run{number}", now, as_of(rule, now, state))
         taken = tuple(replace(place, attempted=True) for place in ruling.after.places)
         if ruling.held is not None:
             assert ruling.held.until is not None
-            assert rule_on(rule, "later", ruling.held.until - 1, state).held is not None
-            assert rule_on(rule, "later", ruling.held.until, state).held is None
+            end = ruling.held.until
+            assert rule_on(rule, "later", end - 1, as_of(rule, end - 1, state)).held is not None
+            assert rule_on(rule, "later", end, as_of(rule, end, state)).held is None
         state = replace(ruling.after, places=taken, under_way=())
 
 

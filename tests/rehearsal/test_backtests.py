@@ -120,6 +120,27 @@ def test_earlier_states_are_known_and_earlier_deeds_are_left_alone(tmp_path: Pat
     assert found.gone == []
 
 
+def test_an_earlier_state_is_what_the_panel_said_not_what_a_rule_raised(tmp_path: Path) -> None:
+    lived = "  - {id: marks, on: user.expired, do: [{after: 1h, emit: {event: my.mark}}]}\n"
+    rules = (
+        "  - {id: again, on: user.modified, when: previous.event == 'user.expired',"
+        " do: [{tell: {text: x}}]}\n"
+    )
+
+    async def life() -> dict[str, object]:
+        async with open_bench(tmp_path, lived, clock=ManualClock(START), real=True) as bench:
+            await bench.event("user.expired")
+            await bench.until("5d")
+            assert len(await bench.desk.ask("events", "list", {"type": "my.mark"})) == 1
+            await bench.until("10d")
+            await bench.event("user.modified")
+            await bench.settle()
+            return dict(bench.runner.actions)
+
+    found = played(tmp_path, rules, asyncio.run(life()), days=1)
+    assert [one.rule for one in found.new] == ["again"]
+
+
 def test_results_are_those_that_were_recorded_else_taken_for_empty(tmp_path: Path) -> None:
     rules = """
   - id: ask

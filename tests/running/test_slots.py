@@ -3,58 +3,72 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
 from engine.clock import SECOND, ManualClock
 from engine.daemon.assembly import open_journal
 from engine.errors import JournalUnavailable
-from engine.journal.operations import Op
 from engine.running.slots import Slots
 
 pytestmark = pytest.mark.anyio
+T = TypeVar("T")
 
 
 @dataclass
 class Timeline:
-    """A clock that moves to the next moment for which anybody waits, when the test says so."""
+    """A clock that moves to the next moment for which anybody waits, when the test says so.
+
+    `changed` is set whenever somebody comes, begins to wait for a moment, or has gone.
+    """
 
     clock: ManualClock = field(default_factory=lambda: ManualClock(1_000_000 * SECOND))
     waits: list[tuple[int, asyncio.Future[bool]]] = field(default_factory=list)
+    tasks: list[asyncio.Future[Any]] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
+        """Begin something that takes a slot."""
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(lambda _: self.changed.set())
+        self.tasks.append(task)
+        return task
 
     async def wait_until(self, moment: int) -> bool:
         """Wait until the clock is moved there."""
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.waits.append((moment, future))
+        self.changed.set()
         return await future
 
     async def go_on(self, slots: Slots) -> bool:
         """Go to the next moment for which somebody waits; False where nobody does."""
-        await calm(slots)
+        await self.calm(slots)
         if not self.waits:
             return False
         moment, future = min(self.waits, key=lambda wait: wait[0])
         self.waits.remove((moment, future))
         self.clock.move(max(0, moment - self.clock.now()))
         future.set_result(True)
-        await calm(slots)
+        await self.calm(slots)
         return True
 
+    async def calm(self, slots: Slots) -> None:
+        """Until everything has run that need not wait for time to go by."""
+        while not self._rests(slots):
+            self.changed.clear()
+            await self.changed.wait()
 
-async def calm(slots: Slots) -> None:
-    """Let everything run that need not wait for time to go by; the journal's thread included."""
-    for _ in range(3):
-        await asyncio.sleep(0)
-        await slots.journal.write(_nothing())
-        await asyncio.sleep(0)
-
-
-def _nothing() -> Op[None]:
-    yield from ()
+    def _rests(self, slots: Slots) -> bool:
+        """Whether each target's slot has its moment, and whoever is left waits."""
+        under_way = sum(not task.done() for task in self.tasks)
+        by_themselves = len(self.waits) - slots.targets
+        return by_themselves >= 0 and under_way <= slots.waiting + by_themselves
 
 
 @asynccontextmanager
@@ -63,21 +77,28 @@ async def waiting_rooms(
 ) -> AsyncIterator[tuple[Slots, Timeline]]:
     """Waiting rooms on a journal, and the time that goes by in them."""
     time = Timeline()
+
+    def asked(target: str) -> int | None:
+        time.changed.set()  # whoever comes asks first, and is in the room by the next turn
+        return rates(target)
+
     async with open_journal(f"sqlite:///{folder}/slots.db") as journal:
-        yield Slots(journal, time.clock, time.wait_until, rates), time
+        yield Slots(journal, time.clock, time.wait_until, asked), time
 
 
 def _enter(
-    slots: Slots, served: list[str], name: str, priority: int = 0, target: str = "t"
+    slots: Slots,
+    time: Timeline,
+    served: list[str],
+    name: str,
+    priority: int = 0,
+    target: str = "t",
 ) -> None:
     async def one() -> None:
         await slots.take(target, priority)
         served.append(name)
 
-    _TASKS.append(asyncio.ensure_future(one()))
-
-
-_TASKS: list[asyncio.Task[None]] = []
+    time.start(one())
 
 
 async def _until_all_served(slots: Slots, time: Timeline) -> None:
@@ -89,10 +110,10 @@ async def test_who_came_late_and_is_urgent_goes_before_all_that_wait(tmp_path: P
     async with waiting_rooms(tmp_path) as (slots, time):
         served: list[str] = []
         for number in range(20):
-            _enter(slots, served, f"bulk{number}", -10)
+            _enter(slots, time, served, f"bulk{number}", -10)
         await time.go_on(slots)
-        _enter(slots, served, "urgent", 10)
-        _enter(slots, served, "usual")
+        _enter(slots, time, served, "urgent", 10)
+        _enter(slots, time, served, "usual")
         await _until_all_served(slots, time)
         assert served[:4] == ["bulk0", "bulk1", "urgent", "usual"]
         assert served[4:] == [f"bulk{number}" for number in range(2, 20)]
@@ -102,10 +123,10 @@ async def test_a_target_that_backs_up_does_not_delay_another(tmp_path: Path) -> 
     async with waiting_rooms(tmp_path) as (slots, time):
         served: list[str] = []
         for number in range(5):
-            _enter(slots, served, f"slow{number}")
-        await calm(slots)
-        _enter(slots, served, "other", target="u")
-        await calm(slots)
+            _enter(slots, time, served, f"slow{number}")
+        await time.calm(slots)
+        _enter(slots, time, served, "other", target="u")
+        await time.calm(slots)
         assert served == ["slow0", "other"]
         await _until_all_served(slots, time)
 
@@ -118,7 +139,7 @@ async def test_a_target_without_a_rate_waits_for_nobody(tmp_path: Path) -> None:
 async def test_the_wait_is_told_and_nobody_waits_in_an_empty_room(tmp_path: Path) -> None:
     async with waiting_rooms(tmp_path) as (slots, time):
         assert await slots.take("t", 0) == 0
-        second = asyncio.ensure_future(slots.take("t", 0))
+        second = time.start(slots.take("t", 0))
         await _until_all_served(slots, time)
         assert await second == SECOND
 
@@ -126,9 +147,9 @@ async def test_the_wait_is_told_and_nobody_waits_in_an_empty_room(tmp_path: Path
 async def test_one_that_goes_away_leaves_its_slot_to_the_next(tmp_path: Path) -> None:
     async with waiting_rooms(tmp_path) as (slots, time):
         await slots.take("t", 0)
-        gone = asyncio.ensure_future(slots.take("t", 10))
-        stays = asyncio.ensure_future(slots.take("t", 0))
-        await calm(slots)
+        gone = time.start(slots.take("t", 10))
+        stays = time.start(slots.take("t", 0))
+        await time.calm(slots)
         gone.cancel()
         await _until_all_served(slots, time)
         assert await stays == SECOND
@@ -181,7 +202,7 @@ async def test_two_calls_are_never_closer_than_a_step_however_late_the_first_one
             await slots.keep_apart("t")
             calls.append(time.clock.now() - begin)
 
-        tasks = [asyncio.ensure_future(one(work)) for work in (SECOND // 2, 0, SECOND // 4, 0)]
+        tasks = [time.start(one(work)) for work in (SECOND // 2, 0, SECOND // 4, 0)]
         await _until_all_served(slots, time)
         await asyncio.gather(*tasks)
         assert [call / SECOND for call in calls] == [0.5, 1.5, 2.5, 3.5]

@@ -228,7 +228,7 @@ WHERE state in ('pending', 'on hold') AND runs.rule > $1
 -- name: count_later (now, of)
 SELECT runs.version, runs.path, runs.state, runs.reason, count(*) AS number, sum(CASE WHEN (runs.due <= $1) THEN 1 ELSE 0 END) AS overdue 
 FROM runs 
-WHERE state in ('pending', 'on hold') AND runs.rule = $2 AND (runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' OR runs.path = '' AND runs.reason IN ('digest', 'quiet', 'concurrency') OR runs.state = 'on hold') GROUP BY runs.version, runs.path, runs.state, runs.reason
+WHERE state in ('pending', 'on hold') AND runs.rule = $2 AND (runs.path != '' AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%') OR runs.path = '' AND runs.reason IN ('digest', 'quiet', 'concurrency') OR runs.state = 'on hold') GROUP BY runs.version, runs.path, runs.state, runs.reason
 
 -- name: rules_on_hold ()
 SELECT DISTINCT runs.rule 
@@ -238,7 +238,7 @@ WHERE runs.state = 'on hold'
 -- name: hold_later (reason, message, of, after, most)
 UPDATE runs SET state='on hold', reason=$1, message=$2 WHERE runs.seq IN (SELECT runs.seq 
 FROM runs 
-WHERE state in ('pending', 'on hold') AND runs.rule = $3 AND runs.seq > $4 AND runs.state = 'pending' AND runs.released = 0 AND (runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' OR runs.path = '' AND runs.reason IN ('digest', 'quiet', 'concurrency')) ORDER BY runs.seq 
+WHERE state in ('pending', 'on hold') AND runs.rule = $3 AND runs.seq > $4 AND runs.state = 'pending' AND runs.released = 0 AND (runs.path != '' AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%') OR runs.path = '' AND runs.reason IN ('digest', 'quiet', 'concurrency')) ORDER BY runs.seq 
  LIMIT $5) RETURNING runs.seq
 
 -- name: resume_later (of, after, now, most)
@@ -258,7 +258,7 @@ WHERE state in ('pending', 'on hold') AND runs.rule = $2 AND runs.seq > $3 AND r
 -- name: later_of_version (of, version, after, most)
 SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires, runs.taken, runs.bound 
 FROM runs 
-WHERE state in ('pending', 'on hold') AND runs.rule = $1 AND runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND runs.version = $2 AND runs.seq > $3 ORDER BY runs.seq 
+WHERE state in ('pending', 'on hold') AND runs.rule = $1 AND runs.path != '' AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%') AND runs.version = $2 AND runs.seq > $3 ORDER BY runs.seq 
  LIMIT $4
 
 -- name: rename_runs (heir, of, most)
@@ -338,7 +338,7 @@ WHERE ($1 IS NULL OR runs.rule = $1) AND ($2 IS NULL OR runs.key = $2) AND ($3 I
 -- name: list_followups (rule, key, state, since, before, most)
 SELECT runs.seq, runs.id, runs.origin, runs.origin_seq, runs.origin_raised, runs.rule, runs.version, runs.path, runs.generation, runs.key, runs.state, runs.due, runs.created, runs.lane, runs.priority, runs.cursor, runs.attempt, runs.starts, runs.first_try, runs.delayed, runs.watched, runs.results, runs.reason, runs.message, runs.ended, runs.parent, runs.cancelled_by, runs.forgiven, runs.salt, runs.failure, runs.dropped, runs.arrived, runs.met, runs.late, runs.named, runs.released, runs.expires, runs.taken, runs.bound 
 FROM runs 
-WHERE (runs.path != '' OR runs.reason IN ('digest', 'quiet', 'concurrency') OR runs.state = 'on hold') AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND ($1 IS NULL OR runs.rule = $1) AND ($2 IS NULL OR runs.key = $2) AND ($3 IS NULL AND runs.state IN ('pending', 'queued', 'running', 'on hold') OR runs.state = $3) AND runs.created >= $4 AND runs.seq < $5 ORDER BY runs.seq DESC 
+WHERE (runs.path != '' AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%') OR runs.path = '' AND runs.reason IN ('digest', 'quiet', 'concurrency') OR runs.state = 'on hold') AND ($1 IS NULL OR runs.rule = $1) AND ($2 IS NULL OR runs.key = $2) AND ($3 IS NULL AND runs.state IN ('pending', 'queued', 'running', 'on hold') OR runs.state = $3) AND runs.created >= $4 AND runs.seq < $5 ORDER BY runs.seq DESC 
  LIMIT $6
 
 -- name: runs_of_event (seq)
@@ -382,7 +382,7 @@ FROM events) AS events, (SELECT max(events.stored) AS max_1
 FROM events) AS newest, (SELECT count(runs.seq) AS count_2 
 FROM runs) AS runs, (SELECT count(runs.seq) AS count_3 
 FROM runs 
-WHERE runs.path != '' AND runs.path != 'on_failure' AND runs.path NOT LIKE 'on_failure:%' AND runs.state IN ('pending', 'queued', 'running', 'on hold')) AS followups
+WHERE runs.path != '' AND NOT (runs.path = 'on_failure' OR runs.path LIKE 'on_failure:%') AND runs.state IN ('pending', 'queued', 'running', 'on hold')) AS followups
 
 -- name: counted (rule, key)
 SELECT counts.times 
@@ -516,8 +516,8 @@ WHERE events.seq >= $1
 SELECT events.seq, events.id, events.source, events.type, events.subject, events.digest, events.raised, events.stored, events.body, events.names 
 FROM events JOIN (SELECT events.subject AS subject, max(events.raised) AS raised 
 FROM events 
-WHERE events.seq < $1 AND events.subject != '' GROUP BY events.subject) AS newest ON events.subject = newest.subject AND events.raised = newest.raised 
-WHERE events.seq < $1 ORDER BY events.seq
+WHERE events.seq < $1 AND events.subject != '' AND events.source != 'emit' GROUP BY events.subject) AS newest ON events.subject = newest.subject AND events.raised = newest.raised 
+WHERE events.seq < $1 AND events.source != 'emit' ORDER BY events.seq
 
 -- name: replay_events (first, most)
 SELECT events.seq, events.id, events.source, events.type, events.subject, events.digest, events.raised, events.stored, events.body, events.names 
