@@ -22,7 +22,11 @@ _WIDEST = 1000
 _LONGEST_NUMBER = 320
 _MOST_PARTS = 10_000
 _SLOW = 64 * 1024
-_WIDTH = re.compile(r"\d{4,}|%[^a-zA-Z%]*\*|\{[^{}]+\{")
+# In a placeholder alone: a year in the text around it is no width.
+_WIDTH = re.compile(
+    r"%(?:\([^)]*\))?[-+ #0]*(?:\d{4,}|\d*\.\d{4,})|%[^a-zA-Z%]*\*"
+    r"|\{[^{}]*:[^{}]*\d{4,}|\{[^{}]+\{"
+)
 _DIGITS = re.compile(r"\d+")
 _REFUSED = {"translate", "maketrans", "encode", "to_bytes", "from_bytes", "fromkeys"}
 _SLOW_ONES = {"wordwrap", "striptags", "pprint"}
