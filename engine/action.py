@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 
 class Written(StrEnum):
@@ -69,7 +69,30 @@ def is_written_out(value: Any) -> bool:
     return not any(mark in value for mark in ("{{", "{%", "{#")) and not _SECRET.match(value)
 
 
-class Params(BaseModel):
+def _kinds(annotation: Any) -> frozenset[Any]:
+    """The plain types that an annotation allows: those of `int | str | None` are three."""
+    inner = get_args(annotation) if get_origin(annotation) is not Literal else ()
+    return frozenset().union(*map(_kinds, inner)) if inner else frozenset({annotation})
+
+
+class _Strict(BaseModel):
+    """Where a number is wanted, true is a mistake and no 1; and 0 is no false."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_mixture(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, int):
+            kinds = _kinds(cls.model_fields[info.field_name or ""].annotation)
+            if isinstance(value, bool):
+                wrong, wanted = not kinds & {bool, Any} and bool(kinds & {int, float}), "a number"
+            else:
+                wrong, wanted = bool in kinds and not kinds & {int, float, Any}, "true or false"
+            if wrong:
+                raise ValueError(f"{wanted} is expected, not {json.dumps(value)}")
+        return value
+
+
+class Params(_Strict):
     """Base of an action's parameters: values after rendering. Unknown names are refused.
 
     A field without a mark is LITERAL. Schema, defaults and the docs table come from this class,
@@ -85,7 +108,7 @@ class Params(BaseModel):
         return {}
 
 
-class Connection(BaseModel):
+class Connection(_Strict):
     """Base of a named target. Its texts may hold `secret('name')` and `vars`, resolved before use."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -110,11 +110,11 @@ def _reload() -> Schema:
 def _end() -> Schema:
     """A result as it stands, or a failure."""
     words = {
-        "message": TEXT,
+        "message": optional(TEXT),
         "retry": FLAG,
         "unknown": FLAG,
-        "reason": TEXT,
-        "after": ref("duration"),
+        "reason": optional(TEXT),
+        "after": optional(ref("duration")),
     }
     fail = mapping({key: words[key] for key in case_mocks.FAIL_KEYS})
     return {

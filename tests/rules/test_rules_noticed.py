@@ -63,3 +63,30 @@ def test_steps_of_a_broken_connection_do_not_say_that_there_is_none(tmp_path: Pa
     problems = _mail(tmp_path, "false")
     assert any("email needs a connection, and mail can't be used; mend" in one for one in problems)
     assert not any("there is none" in one for one in problems)
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ("port: true", "a number is expected, not true"),
+        ("port: false", "a number is expected, not false"),
+        ("verify: 0", "true or false is expected, not 0"),
+    ],
+)
+def test_true_is_no_number_and_zero_is_not_false(
+    tmp_path: Path, setting: str, problem: str
+) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(MAIL.replace("MAILTLS", f"none, {setting}"))
+    loaded = load(path, actions=find_actions(), secrets=Secrets(None, None, {}))
+    assert any(problem in one for one in told(loaded.problems)), told(loaded.problems)
+
+
+@pytest.mark.parametrize("setting", ["port: 25", "port: '25'", "verify: false", "verify: /a/file"])
+def test_a_number_and_a_flag_are_taken_as_ever(tmp_path: Path, setting: str) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(
+        MAIL.replace("MAILTLS", f"none, {setting}").replace("subject: x", "text: x, subject: x")
+    )
+    loaded = load(path, actions=find_actions(), secrets=Secrets(None, None, {}))
+    assert told(loaded.problems) == []
